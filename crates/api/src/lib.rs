@@ -1,0 +1,28 @@
+//! The JSON of the HTTP API as types, for the server that writes it and the clients that read it.
+//!
+//! No logic and no I/O live here. A field that may be unknown is `null`, never absent, so that each
+//! answer always has the same keys; a client must pass over keys that it does not know. Times are
+//! UTC ISO-8601 with `Z`. Requests refuse keys that they do not know, so that a misspelt one is
+//! noticed.
+#![forbid(unsafe_code)]
+
+mod error;
+mod health;
+mod job;
+mod page;
+mod pipeline;
+mod project;
+mod runner;
+mod webhook;
+
+pub use error::{ErrorBody, ErrorDetail};
+pub use health::{Health, Readiness};
+pub use job::{Job, JobStreamEvent, JobStreamQuery, JobView, JobViewStatus, LogQuery, Step};
+pub use page::{Cursor, Limit, PageQuery};
+pub use pipeline::{NewPipeline, Pipeline, PipelineDetail, PipelineQuery, RerunRequest};
+pub use project::{Project, ProjectRun};
+pub use runner::{NewRunner, Runner, RunnerPatch};
+pub use webhook::WebhookAnswer;
+
+/// One message of `GET /events`: its SSE id is [`Event::id`](model::Event), its data is this JSON.
+pub use model::{Event, EventBody};

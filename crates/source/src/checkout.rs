@@ -1,0 +1,177 @@
+//! The files of a commit: read from the mirror, or laid out as a job's work tree.
+
+use std::path::Path;
+
+use model::{CommitSha, GitRef};
+use tokio::sync::Mutex;
+
+use crate::git::{Git, Hears};
+use crate::git_dir::{GitDir, branches_and_tags};
+use crate::mirror::{Found, Mirror, Wanted, smells_of_corruption};
+use crate::objects::{Answer, Objects, subject, tree_entries};
+use crate::{SourceError, blocking};
+
+/// What is read of a folder's listing at most, in bytes.
+const FOLDER_LIMIT: usize = 16 * 1024 * 1024;
+
+/// One commit of a mirror.
+#[derive(Debug)]
+pub(crate) struct Checkout {
+    mirror: Mirror,
+    commit: CommitSha,
+    head: String,
+    branch: Branch,
+    objects: Mutex<Objects>,
+}
+
+/// What `HEAD` is in a work tree.
+#[derive(Clone, Debug)]
+pub(crate) enum Branch {
+    /// A local branch. The project's own repository has one of that name, so that it is tracked.
+    Own(String),
+    /// A local branch, named as in the fork that it comes from.
+    Foreign(String),
+    /// No branch.
+    Detached,
+}
+
+impl Checkout {
+    pub(crate) fn new(mirror: Mirror, found: Found, branch: Branch) -> Self {
+        let subject = subject(&found.content);
+        let head = format!("{} {subject}", found.commit.short());
+        Self {
+            mirror,
+            commit: found.commit,
+            head: head.trim_end().to_owned(),
+            branch,
+            objects: Mutex::new(found.objects),
+        }
+    }
+
+    pub(crate) fn commit(&self) -> &CommitSha {
+        &self.commit
+    }
+
+    pub(crate) fn head(&self) -> &str {
+        &self.head
+    }
+
+    pub(crate) async fn files_in(&self, folder: &str) -> Result<Vec<String>, SourceError> {
+        let name = format!("{}:{folder}", self.commit);
+        let answer = self.objects.lock().await.get(&name, FOLDER_LIMIT).await?;
+        let Answer::Object(object) = answer else {
+            return Ok(Vec::new());
+        };
+        if object.kind != "tree" {
+            return Ok(Vec::new());
+        }
+        let mut names: Vec<String> = tree_entries(&object.content, self.commit.as_str().len() / 2)
+            .into_iter()
+            .filter(|entry| entry.mode.starts_with("100") || entry.mode == "120000")
+            .filter_map(|entry| String::from_utf8(entry.name).ok())
+            .collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// `path` is a path inside: without `..`, and not absolute.
+    pub(crate) async fn read(
+        &self,
+        path: &str,
+        limit: usize,
+    ) -> Result<Option<Vec<u8>>, SourceError> {
+        let name = format!("{}:{path}", self.commit);
+        match self.objects.lock().await.get(&name, limit).await? {
+            Answer::Object(object) if object.kind == "blob" => Ok(Some(object.content)),
+            Answer::Object(_) | Answer::Missing => Ok(None),
+            Answer::Elsewhere => Err(SourceError::Outside {
+                path: path.to_owned(),
+            }),
+        }
+    }
+
+    pub(crate) async fn lay_out(&self, to: &Path) -> Result<(), SourceError> {
+        match self.try_lay_out(to).await {
+            Err(error) if smells_of_corruption(&error) => {
+                tracing::warn!(mirror = %self.mirror.path().display(), %error, "mirror is broken; making it anew");
+                let wanted = Wanted {
+                    commit: Some(self.commit.clone()),
+                    git_ref: None,
+                };
+                self.mirror.heal(&wanted).await?;
+                crate::folder::empty(to).await?;
+                self.try_lay_out(to).await
+            }
+            result => result,
+        }
+    }
+
+    async fn try_lay_out(&self, to: &Path) -> Result<(), SourceError> {
+        let (mirror, url) = (self.mirror.path().to_owned(), self.mirror.remote().url());
+        let (url, commit, branch) = (url.to_owned(), self.commit.clone(), self.branch.clone());
+        let git_dir = to.join(".git");
+        let path = git_dir.clone();
+        blocking(move |stop| {
+            let refs = branches_and_tags(&mirror)?;
+            describe(&url, &commit, &branch, refs).write(&path, &mirror.join("objects"), stop)
+        })
+        .await?;
+        // With an empty index this is all that a checkout does. Git itself sees to it that nothing is
+        // written through a symbolic link, and that no path leads into `.git`.
+        Git::new("read-tree", Hears::Nobody)
+            .git_dir(&git_dir)
+            .work_tree(to)
+            .open_umask()
+            .args(["--reset", "-u", self.commit.as_str()])
+            .run()
+            .await
+            .map(drop)
+            .map_err(|error| self.mirror.remote().explain(error))
+    }
+}
+
+/// The `.git` of a fresh clone with that commit checked out.
+fn describe(
+    url: &str,
+    commit: &CommitSha,
+    branch: &Branch,
+    mirrored: impl IntoIterator<Item = (String, String)>,
+) -> GitDir {
+    let mut refs: std::collections::BTreeMap<String, String> = mirrored
+        .into_iter()
+        .map(|(name, id)| match name.strip_prefix("refs/heads/") {
+            Some(branch) => (format!("refs/remotes/origin/{branch}"), id),
+            None => (name, id),
+        })
+        .collect();
+    let is_sha256 = commit.as_str().len() == 64;
+    let mut config = vec![(
+        "core.repositoryformatversion".to_owned(),
+        if is_sha256 { "1" } else { "0" }.to_owned(),
+    )];
+    let mut set = |key: String, value: &str| config.push((key, value.to_owned()));
+    if is_sha256 {
+        set("extensions.objectformat".to_owned(), "sha256");
+    }
+    set("core.filemode".to_owned(), "true");
+    set("core.bare".to_owned(), "false");
+    set("core.logallrefupdates".to_owned(), "true");
+    set("remote.origin.url".to_owned(), url);
+    set(
+        "remote.origin.fetch".to_owned(),
+        "+refs/heads/*:refs/remotes/origin/*",
+    );
+    let head = match branch {
+        Branch::Own(name) | Branch::Foreign(name) => {
+            let full = GitRef::Branch(name.clone()).full();
+            if matches!(branch, Branch::Own(_)) {
+                set(format!("branch.{name}.remote"), "origin");
+                set(format!("branch.{name}.merge"), &full);
+            }
+            refs.insert(full.clone(), commit.to_string());
+            format!("ref: {full}")
+        }
+        Branch::Detached => commit.to_string(),
+    };
+    GitDir { head, refs, config }
+}

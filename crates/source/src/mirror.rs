@@ -1,0 +1,529 @@
+//! A bare mirror of one repository, and how it is kept up to date.
+//!
+//! The first fetch takes all branches and tags; later ones take the one ref that a trigger names, and
+//! all of them again only where that was not enough. Nothing is fetched at all for a commit that is
+//! there. Mirrors only grow: nothing prunes them, so that an old pipeline can run again after its
+//! branch was force-pushed, and a job that copies objects never loses one in mid-copy.
+//!
+//! One writer at a time, held by two locks: a mutex among the tasks of this server, and `flock` on a
+//! file beside the mirror against another server on the same data. Git itself holds the file open
+//! while it writes, so that a git that outlives a killed server still holds the lock. What lock files
+//! of git's own lie in a mirror whose lock we hold are therefore nobody's, and are removed.
+//!
+//! Packs are few: each fetch makes one, and each 32 of them are folded by size, so that large ones are
+//! seldom written again. That is done right after a fetch, not in the background: it takes tens
+//! of milliseconds once in 32 fetches, and needs no task that somebody has to own.
+
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use model::{CommitSha, RepoName};
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+use sha2::{Digest, Sha256};
+use tokio::sync::OwnedMutexGuard;
+
+use crate::credentials::{self, Credential};
+use crate::git::{Git, Hears};
+use crate::objects::{Answer, Object, Objects};
+use crate::remote::{Remote, lacks_it};
+use crate::{SourceError, blocking, ssh};
+
+/// With this many packs they are folded.
+const MANY_PACKS: usize = 32;
+/// Where the remote's `HEAD` is kept, for triggers that name no ref.
+const DEFAULT_REF: &str = "refs/popsicle/default";
+/// How often a lock that another server holds is tried again.
+const LOCK_RETRY: Duration = Duration::from_millis(20);
+/// What is read of a commit at most, in bytes; the first line of its message is in there.
+const COMMIT_LIMIT: usize = 64 * 1024;
+
+/// The mirrors of one data directory.
+#[derive(Debug)]
+pub(crate) struct Mirrors {
+    folder: PathBuf,
+    credentials: Vec<Credential>,
+    gates: Mutex<HashMap<PathBuf, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+/// One mirror. It need not exist yet.
+#[derive(Clone, Debug)]
+pub(crate) struct Mirror {
+    mirrors: Arc<Mirrors>,
+    path: PathBuf,
+    remote: Remote,
+}
+
+/// What a trigger asks of a mirror.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    /// The commit; without one, what the ref points to.
+    pub(crate) commit: Option<CommitSha>,
+    /// The ref, whole; without one, and without a commit, the remote's `HEAD`.
+    pub(crate) git_ref: Option<String>,
+}
+
+/// A commit that is there.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) commit: CommitSha,
+    /// The commit object, or its beginning.
+    pub(crate) content: Vec<u8>,
+    /// The mirror's objects, ready for more questions.
+    pub(crate) objects: Objects,
+}
+
+/// The right to write to a mirror, until it is dropped.
+#[derive(Debug)]
+struct Locked {
+    file: File,
+    _gate: OwnedMutexGuard<()>,
+}
+
+impl Mirrors {
+    pub(crate) fn new(folder: PathBuf, credentials: Vec<Credential>) -> Arc<Self> {
+        Arc::new(Self {
+            folder,
+            credentials,
+            gates: Mutex::default(),
+        })
+    }
+
+    /// The mirror of `remote` for a project.
+    pub(crate) fn of(self: &Arc<Self>, repo: &RepoName, remote: Remote) -> Mirror {
+        Mirror {
+            mirrors: Arc::clone(self),
+            path: self.folder.join(folder_name(repo, remote.url())),
+            remote,
+        }
+    }
+
+    fn gate(&self, path: &Path) -> Arc<tokio::sync::Mutex<()>> {
+        let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(gates.entry(path.to_owned()).or_default())
+    }
+}
+
+impl Mirror {
+    /// The bare repository.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where it comes from.
+    pub(crate) fn remote(&self) -> &Remote {
+        &self.remote
+    }
+
+    /// Sees to it that what is wanted is there.
+    pub(crate) async fn fetch(&self, wanted: &Wanted) -> Result<Found, SourceError> {
+        if let Some(commit) = &wanted.commit
+            && let Ok(Some(found)) = self.look_up(commit.as_str()).await
+        {
+            return Ok(found);
+        }
+        let locked = self.lock().await?;
+        if let Some(commit) = &wanted.commit
+            && let Ok(Some(found)) = self.look_up(commit.as_str()).await
+        {
+            // Whoever had the lock before us has fetched it.
+            return Ok(found);
+        }
+        self.sweep().await?;
+        self.see_that_it_exists(&locked, wanted).await?;
+        match self.update(&locked, wanted).await {
+            Err(error) if smells_of_corruption(&error) => {
+                tracing::warn!(mirror = %self.path.display(), %error, "mirror is broken; making it anew");
+                self.remake(&locked, wanted).await?;
+                self.update(&locked, wanted).await
+            }
+            result => result,
+        }
+    }
+
+    /// Makes the mirror anew, because its objects can't be read.
+    pub(crate) async fn heal(&self, wanted: &Wanted) -> Result<Found, SourceError> {
+        let locked = self.lock().await?;
+        self.remake(&locked, wanted).await?;
+        self.update(&locked, wanted).await
+    }
+
+    /// The commit that a name stands for, if it is there.
+    async fn look_up(&self, name: &str) -> Result<Option<Found>, SourceError> {
+        let mut objects = Objects::of(&self.path, Hears::Nobody);
+        let answer = objects
+            .get(&format!("{name}^{{commit}}"), COMMIT_LIMIT)
+            .await?;
+        let Answer::Object(Object { id, content, .. }) = answer else {
+            return Ok(None);
+        };
+        Ok(id.parse().ok().map(|commit| Found {
+            commit,
+            content,
+            objects,
+        }))
+    }
+
+    async fn update(&self, locked: &Locked, wanted: &Wanted) -> Result<Found, SourceError> {
+        let is_new = !self.is_complete();
+        if is_new {
+            self.fetch_all(locked).await?;
+        }
+        let lacking = match (&wanted.git_ref, &wanted.commit) {
+            // All branches and tags were fetched just now.
+            (Some(git_ref), _) if is_new && is_branch_or_tag(git_ref) => None,
+            (Some(git_ref), _) => {
+                let refspec = format!("+{git_ref}:{git_ref}");
+                self.fetch_refs(locked, &[refspec]).await.err()
+            }
+            (None, Some(commit)) => {
+                let refspec = format!("+{commit}:refs/popsicle/{commit}");
+                self.fetch_refs(locked, &[refspec]).await.err()
+            }
+            (None, None) => {
+                let refspec = format!("+HEAD:{DEFAULT_REF}");
+                self.fetch_refs(locked, &[refspec]).await.err()
+            }
+        };
+        let fetched = match lacking {
+            None => true,
+            Some(error) if lacks_it(&error) => false,
+            // `a` is a branch here that was deleted there, where `a/b` is one now.
+            Some(error) if blocks_a_ref(&error) => {
+                self.fetch_all(locked).await?;
+                true
+            }
+            Some(error) => return Err(self.remote.explain(error)),
+        };
+        let name = match (&wanted.commit, &wanted.git_ref) {
+            (Some(commit), _) => commit.as_str(),
+            (None, Some(git_ref)) => git_ref,
+            (None, None) => DEFAULT_REF,
+        };
+        // A ref that is gone there may still stand here; without a commit it must not be taken.
+        let mut found = if fetched || wanted.commit.is_some() {
+            self.look_up(name).await?
+        } else {
+            None
+        };
+        if found.is_none() && wanted.commit.is_some() && !is_new {
+            // Its branch was deleted or moved, but another one may hold it: it was merged, say.
+            self.fetch_all(locked).await?;
+            found = self.look_up(name).await?;
+        }
+        self.fold_packs(locked).await?;
+        found.ok_or_else(|| self.missing(wanted))
+    }
+
+    fn missing(&self, wanted: &Wanted) -> SourceError {
+        let url = self.remote.url().to_owned();
+        let git_ref = wanted.git_ref.clone();
+        match &wanted.commit {
+            Some(commit) => SourceError::CommitGone {
+                url,
+                commit: commit.clone(),
+                git_ref,
+            },
+            None => SourceError::NoSuchRef {
+                url,
+                git_ref: git_ref.unwrap_or_else(|| "HEAD".to_owned()),
+            },
+        }
+    }
+
+    /// All branches and tags, as a clone has them; those deleted there are deleted here, though
+    /// their commits stay.
+    async fn fetch_all(&self, locked: &Locked) -> Result<(), SourceError> {
+        let git = self
+            .fetching(locked)
+            .await?
+            .args(["--prune", "--", self.remote.url()])
+            .args(["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"]);
+        git.run()
+            .await
+            .map_err(|error| self.remote.explain(error))?;
+        // A file a ref would make each work tree slow to lay out.
+        self.writing("pack-refs", locked)?
+            .arg("--all")
+            .run()
+            .await?;
+        let complete = self.complete_mark();
+        fs::write(&complete, "").map_err(|cause| SourceError::io("write", &complete, cause))
+    }
+
+    async fn fetch_refs(&self, locked: &Locked, refspecs: &[String]) -> Result<(), SourceError> {
+        let git = self
+            .fetching(locked)
+            .await?
+            .args(["--", self.remote.url()])
+            .args(refspecs);
+        git.run().await.map(drop)
+    }
+
+    /// `git fetch`, up to its options.
+    async fn fetching(&self, locked: &Locked) -> Result<Git, SourceError> {
+        let git = Git::new("fetch", Hears::Operator)
+            .git_dir(&self.path)
+            .holding(locked.handle()?)
+            // Each fetch leaves one pack, however small: two files to copy instead of many.
+            .config("fetch.unpackLimit", "1")
+            .config("pack.writeReverseIndex", "false")
+            .config("fetch.writeCommitGraph", "false")
+            .config("fetch.prune", "false")
+            .config("fetch.pruneTags", "false")
+            .config("submodule.recurse", "false")
+            // A remote that sends us elsewhere could send us anywhere.
+            .config("http.followRedirects", "false")
+            .args(["--quiet", "--no-tags", "--no-write-fetch-head"]);
+        let git = ssh::prepare(git, &self.remote).await;
+        Ok(credentials::give(
+            git,
+            &self.mirrors.credentials,
+            &self.remote,
+        ))
+    }
+
+    fn writing(&self, subcommand: &'static str, locked: &Locked) -> Result<Git, SourceError> {
+        Ok(Git::new(subcommand, Hears::Nobody)
+            .git_dir(&self.path)
+            .holding(locked.handle()?))
+    }
+
+    async fn fold_packs(&self, locked: &Locked) -> Result<(), SourceError> {
+        let folder = self.path.join("objects/pack");
+        let packs = fs::read_dir(&folder)
+            .map_err(|cause| SourceError::io("read", &folder, cause))?
+            .flatten()
+            .filter(|entry| entry.path().extension().is_some_and(|ext| ext == "idx"))
+            .count();
+        if packs < MANY_PACKS {
+            return Ok(());
+        }
+        let folded = self
+            .writing("repack", locked)?
+            .config("pack.writeReverseIndex", "false")
+            .config("repack.writeBitmaps", "false")
+            .args(["-q", "-d", "--geometric=2"])
+            .run()
+            .await;
+        if let Err(error) = folded {
+            // Git before 2.33 can't; the mirror works with many packs too.
+            tracing::warn!(mirror = %self.path.display(), %error, "packs could not be folded");
+        }
+        Ok(())
+    }
+
+    /// Makes the mirror if there is none that git takes for one.
+    async fn see_that_it_exists(
+        &self,
+        locked: &Locked,
+        wanted: &Wanted,
+    ) -> Result<(), SourceError> {
+        let is_one = Git::new("rev-parse", Hears::Nobody)
+            .git_dir(&self.path)
+            .arg("--git-dir")
+            .run()
+            .await;
+        match is_one {
+            Ok(_) => Ok(()),
+            Err(SourceError::Git { .. }) => self.remake(locked, wanted).await,
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Made beside and moved into place, so that a mirror is whole or is not.
+    async fn remake(&self, locked: &Locked, wanted: &Wanted) -> Result<(), SourceError> {
+        let (new, old) = (self.beside("new"), self.beside("old"));
+        let is_sha256 = wanted
+            .commit
+            .as_ref()
+            .is_some_and(|commit| commit.as_str().len() == 64);
+        for leftover in [&new, &old] {
+            remove(leftover.clone()).await?;
+        }
+        Git::new("init", Hears::Nobody)
+            .holding(locked.handle()?)
+            .env("GIT_DEFAULT_REF_FORMAT", "files")
+            .env(
+                "GIT_DEFAULT_HASH",
+                if is_sha256 { "sha256" } else { "sha1" },
+            )
+            .args(["--quiet", "--bare", "--template=", "--"])
+            .arg(&new)
+            .run()
+            .await?;
+        match fs::rename(&self.path, &old) {
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
+            moved => moved.map_err(|cause| SourceError::io("move away", &self.path, cause))?,
+        }
+        fs::rename(&new, &self.path)
+            .map_err(|cause| SourceError::io("create", &self.path, cause))?;
+        remove(old).await
+    }
+
+    /// Removes what a git that was killed left behind; only while we hold the lock.
+    async fn sweep(&self) -> Result<(), SourceError> {
+        let path = self.path.clone();
+        blocking(move |_| {
+            sweep_folder(&path, 0, &is_lock);
+            sweep_folder(&path.join("refs"), 32, &is_lock);
+            sweep_folder(&path.join("objects"), 1, &is_unfinished);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn lock(&self) -> Result<Locked, SourceError> {
+        let gate = self.mirrors.gate(&self.path).lock_owned().await;
+        let folder = &self.mirrors.folder;
+        fs::create_dir_all(folder).map_err(|cause| SourceError::io("create", folder, cause))?;
+        let path = self.beside("lock");
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(&path)
+            .map_err(|cause| SourceError::io("open", &path, cause))?;
+        loop {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Locked { file, _gate: gate }),
+                Err(Errno::WOULDBLOCK | Errno::INTR) => tokio::time::sleep(LOCK_RETRY).await,
+                Err(errno) => return Err(SourceError::io("lock", &path, errno.into())),
+            }
+        }
+    }
+
+    /// A neighbour of the mirror: `octo+repo-….git.lock`.
+    fn beside(&self, what: &str) -> PathBuf {
+        let mut name = self.path.file_name().unwrap_or_default().to_owned();
+        name.push(".");
+        name.push(what);
+        self.path.with_file_name(name)
+    }
+
+    /// Stands in a mirror once all branches and tags were fetched.
+    fn complete_mark(&self) -> PathBuf {
+        self.path.join("popsicle-complete")
+    }
+
+    fn is_complete(&self) -> bool {
+        self.complete_mark().exists()
+    }
+}
+
+impl Locked {
+    /// The lock as a git process can hold it.
+    fn handle(&self) -> Result<File, SourceError> {
+        self.file
+            .try_clone()
+            .map_err(|cause| SourceError::io("open", Path::new("the lock"), cause))
+    }
+}
+
+/// Whether git's words tell of broken objects or refs, here or there.
+pub(crate) fn smells_of_corruption(error: &SourceError) -> bool {
+    const WORDS: [&str; 17] = [
+        "not a git repository",
+        "corrupt",
+        "bad object",
+        "bad config",
+        "bad signature",
+        "index file",
+        "differ in contents",
+        "invalid index-pack output",
+        "unable to read",
+        "unable to find",
+        "unable to parse",
+        "is empty",
+        "missing blob",
+        "missing tree",
+        "did not send all necessary objects",
+        "unresolved delta",
+        "failed to unpack tree",
+    ];
+    matches!(error, SourceError::Git { stderr, .. }
+        if WORDS.iter().any(|word| stderr.contains(word)))
+}
+
+fn blocks_a_ref(error: &SourceError) -> bool {
+    const WORDS: [&str; 3] = [
+        "cannot lock ref",
+        "unable to update local ref",
+        "some local refs",
+    ];
+    matches!(error, SourceError::Git { stderr, .. }
+        if WORDS.iter().any(|word| stderr.contains(word)))
+}
+
+fn is_branch_or_tag(git_ref: &str) -> bool {
+    git_ref.starts_with("refs/heads/") || git_ref.starts_with("refs/tags/")
+}
+
+/// One folder a project and address: `octo+repo-<hash>.git`. A name can't hold a `+`, so that no two
+/// names make one folder; the hash tells two addresses of one name apart, and two long names that
+/// were cut.
+fn folder_name(repo: &RepoName, url: &str) -> String {
+    let hash = Sha256::new()
+        .chain_update(repo.as_str())
+        .chain_update([0])
+        .chain_update(url)
+        .finalize();
+    let name: String = repo.as_str().replace('/', "+").chars().take(180).collect();
+    format!("{name}-{}.git", hex::encode(&hash[..8]))
+}
+
+fn is_lock(name: &str) -> bool {
+    name.ends_with(".lock")
+}
+
+fn is_unfinished(name: &str) -> bool {
+    name.starts_with("tmp_") || name.ends_with(".lock") || name.ends_with(".keep")
+}
+
+/// Removes the files whose names `is_leftover`, as many folders deep.
+fn sweep_folder(folder: &Path, depth: usize, is_leftover: &dyn Fn(&str) -> bool) {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        if is_folder && depth > 0 {
+            sweep_folder(&entry.path(), depth - 1, is_leftover);
+        } else if !is_folder && entry.file_name().to_str().is_some_and(is_leftover) {
+            // Where this fails, the fetch fails too, and tells.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+async fn remove(folder: PathBuf) -> Result<(), SourceError> {
+    blocking(move |_| match fs::remove_dir_all(&folder) {
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed.map_err(|cause| SourceError::io("remove", &folder, cause)),
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_are_told_apart() {
+        let name = |repo: &str, url: &str| folder_name(&repo.parse().unwrap(), url);
+        let one = name("octo/repo", "https://a/x");
+        assert!(
+            one.starts_with("octo+repo-") && one.ends_with(".git"),
+            "{one}"
+        );
+        assert_eq!(one, name("octo/repo", "https://a/x"));
+        assert_ne!(one, name("octo/repo", "https://a/y"));
+        assert_ne!(name("a/b-c", "u"), name("a-b/c", "u"));
+        assert!(name(&"x".repeat(255), "u").len() < 255 - ".lock".len());
+    }
+}

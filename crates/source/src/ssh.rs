@@ -1,0 +1,32 @@
+//! How git is to call `ssh`: without questions that nobody would answer.
+
+use std::path::Path;
+
+use crate::git::{Git, Hears};
+use crate::remote::{Remote, RemoteKind};
+
+/// No prompt, no endless wait, and a host's key taken at first sight but never another one after it.
+const COMMAND: &str =
+    "ssh -o BatchMode=yes -o StrictHostKeyChecking=accept-new -o ConnectTimeout=15";
+
+/// Gives a call for an SSH remote that command, unless the operator named another one, by
+/// `GIT_SSH_COMMAND`, `GIT_SSH` or git's `core.sshCommand`.
+pub(crate) async fn prepare(git: Git, remote: &Remote) -> Git {
+    let is_ssh = *remote.kind() == RemoteKind::Ssh;
+    let in_environment = ["GIT_SSH_COMMAND", "GIT_SSH"]
+        .iter()
+        .any(|name| std::env::var_os(name).is_some());
+    if !is_ssh || in_environment {
+        return git;
+    }
+    let in_config = Git::new("config", Hears::Operator)
+        .in_directory(Path::new("/"))
+        .args(["--get", "core.sshCommand"])
+        .run()
+        .await
+        .is_ok();
+    if in_config {
+        return git;
+    }
+    git.env("GIT_SSH_COMMAND", COMMAND)
+}

@@ -1,0 +1,10 @@
+//! Stories of fetching and laying out, with real repositories and the real git.
+
+#![allow(clippy::unwrap_used, reason = "a story that can't go on ends")]
+
+mod credentials;
+mod fetching;
+mod folders;
+mod http;
+mod trees;
+mod world;

@@ -1,0 +1,364 @@
+//! What is wrong with a config, told so that a person can mend it: where, with the line itself, and
+//! what to do. Rendering needs nothing but the diagnostic, so it can be stored and shown anywhere.
+
+use std::fmt;
+
+use unicode_width::UnicodeWidthChar;
+
+use crate::read::{Region, Source};
+use crate::suggest::nearest;
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Severity {
+    /// The config can't run.
+    Error,
+    /// It can, but perhaps not as its author thinks.
+    Warning,
+}
+
+impl Severity {
+    /// The word that a rendered diagnostic begins with.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        }
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// A part of one line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Span {
+    /// The line, from 1.
+    pub line: usize,
+    /// The column of the first character, from 1, counted in characters.
+    pub column: usize,
+    /// How many characters; at least 1.
+    pub length: usize,
+}
+
+/// One thing that is wrong or doubtful. Its `Display` is what a terminal shows; see the crate's tests
+/// for how it looks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is wrong: a lower-case fragment, names in backticks.
+    pub message: String,
+    /// The file, as [`crate::SourceFile::path`] has it; empty if no file is to blame.
+    pub path: String,
+    /// Where in the file; none if it is the whole file's fault.
+    pub span: Option<Span>,
+    /// The line that the span is in, whole (but at most [`MAX_EXCERPT_CHARS`] of it, and then
+    /// [`Diagnostic::excerpt_column`] tells where it begins).
+    pub excerpt: Option<String>,
+    /// The column of the excerpt's first character; 1 unless the line was too long to keep.
+    pub excerpt_column: usize,
+    /// What was expected, or what to do.
+    pub help: Option<String>,
+    /// Other places that have to do with it.
+    pub related: Vec<Related>,
+}
+
+/// Another place that has to do with a diagnostic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Related {
+    /// What is there.
+    pub message: String,
+    /// The file.
+    pub path: String,
+    /// Where in it.
+    pub span: Span,
+    /// The line that the span is in, as [`Diagnostic::excerpt`].
+    pub excerpt: String,
+    /// As [`Diagnostic::excerpt_column`].
+    pub excerpt_column: usize,
+}
+
+/// How many characters of a line an excerpt holds at most.
+pub const MAX_EXCERPT_CHARS: usize = 160;
+
+/// How many diagnostics one file gets; the others are only counted.
+const MAX_PER_FILE: usize = 100;
+
+impl Diagnostic {
+    /// An error that concerns a whole file, or none (`path` empty).
+    pub(crate) fn error(path: &str, message: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Error,
+            message: message.into(),
+            path: path.to_owned(),
+            span: None,
+            excerpt: None,
+            excerpt_column: 1,
+            help: None,
+            related: Vec::new(),
+        }
+    }
+
+    /// Adds what was expected, or what to do.
+    pub(crate) fn help(&mut self, help: impl Into<String>) -> &mut Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Adds the nearest of the known names, if there is one: `did you mean …?`
+    pub(crate) fn suggest(&mut self, nearest: Option<&str>) -> &mut Self {
+        if let Some(nearest) = nearest {
+            self.help(format!("did you mean `{nearest}`?"));
+        }
+        self
+    }
+
+    /// Adds another place.
+    pub(crate) fn related(&mut self, related: Related) -> &mut Self {
+        self.related.push(related);
+        self
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    /// The message, the place, the line and a caret with the help; no newline at the end.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.severity, printable(&self.message))?;
+        let help = self.help.as_deref().map(printable);
+        let gutter = self
+            .related
+            .iter()
+            .map(|related| related.span.line)
+            .chain(self.span.map(|span| span.line))
+            .max()
+            .map_or(0, |line| line.to_string().len());
+        match (self.span, &self.excerpt) {
+            (Some(span), Some(excerpt)) => {
+                write!(
+                    f,
+                    "\n  {}:{}:{}",
+                    printable(&self.path),
+                    span.line,
+                    span.column
+                )?;
+                let label = help.as_deref().unwrap_or_default();
+                write_excerpt(f, gutter, span, excerpt, self.excerpt_column, label)?;
+            }
+            (_, _) => {
+                if !self.path.is_empty() {
+                    write!(f, "\n  {}", printable(&self.path))?;
+                }
+                if let Some(help) = help {
+                    write!(f, "\n  {help}")?;
+                }
+            }
+        }
+        for related in &self.related {
+            let Related {
+                path,
+                span,
+                excerpt,
+                ..
+            } = related;
+            write!(f, "\n  {}:{}:{}", printable(path), span.line, span.column)?;
+            write_excerpt(
+                f,
+                gutter,
+                *span,
+                excerpt,
+                related.excerpt_column,
+                &printable(&related.message),
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// The line with its number, then the carets with their label; both lines begin with a newline.
+fn write_excerpt(
+    f: &mut fmt::Formatter<'_>,
+    gutter: usize,
+    span: Span,
+    excerpt: &str,
+    excerpt_column: usize,
+    label: &str,
+) -> fmt::Result {
+    const TAB: &str = "    ";
+    let mut line = String::new();
+    let mut padding = 0;
+    let mut carets = 0;
+    for (column, c) in (excerpt_column..).zip(excerpt.chars()) {
+        let width = if c == '\t' {
+            line.push_str(TAB);
+            TAB.len()
+        } else {
+            let c = printable_char(c);
+            line.push(c);
+            c.width().unwrap_or(0)
+        };
+        if column < span.column {
+            padding += width;
+        } else if column < span.column + span.length {
+            carets += width;
+        }
+    }
+    // A place behind the end of its line (something is missing there) gets a caret of its own.
+    let behind = excerpt_column + excerpt.chars().count();
+    padding += span.column.saturating_sub(behind.max(1));
+    let carets = "^".repeat(carets.max(1));
+    write!(f, "\n{:>gutter$} │ {}", span.line, line.trim_end())?;
+    let pointer = format!("{:gutter$} │ {:padding$}{carets} {label}", "", "");
+    write!(f, "\n{}", pointer.trim_end())
+}
+
+/// A config comes from anyone: nothing in it may steer the terminal that shows it.
+fn printable(text: &str) -> String {
+    text.chars().map(printable_char).collect()
+}
+
+fn printable_char(c: char) -> char {
+    let steers = c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if steers { '\u{fffd}' } else { c }
+}
+
+/// Collects the diagnostics of one file.
+pub(crate) struct Problems<'a> {
+    source: &'a Source<'a>,
+    found: Vec<Diagnostic>,
+    /// What [`Problems::error`] hands out once there are enough.
+    surplus: Diagnostic,
+    /// How many more there were, and whether one of them was an error.
+    surplus_count: usize,
+    surplus_error: bool,
+}
+
+impl<'a> Problems<'a> {
+    pub(crate) fn new(source: &'a Source<'a>) -> Self {
+        Self {
+            source,
+            found: Vec::new(),
+            surplus: Diagnostic::error(source.path(), ""),
+            surplus_count: 0,
+            surplus_error: false,
+        }
+    }
+
+    pub(crate) fn error(&mut self, region: Region, message: impl Into<String>) -> &mut Diagnostic {
+        self.push(Severity::Error, region, message.into())
+    }
+
+    pub(crate) fn warning(
+        &mut self,
+        region: Region,
+        message: impl Into<String>,
+    ) -> &mut Diagnostic {
+        self.push(Severity::Warning, region, message.into())
+    }
+
+    /// An error of the file as a whole.
+    pub(crate) fn file_error(&mut self, message: impl Into<String>) -> &mut Diagnostic {
+        self.found
+            .push(Diagnostic::error(self.source.path(), message));
+        let last = self.found.len() - 1;
+        &mut self.found[last]
+    }
+
+    /// How much has been found so far, for [`Problems::rewind`].
+    pub(crate) fn mark(&self) -> usize {
+        self.found.len()
+    }
+
+    /// Forgets what was found after a mark.
+    pub(crate) fn rewind(&mut self, mark: usize) {
+        self.found.truncate(mark);
+        self.surplus_count = 0;
+        self.surplus_error = false;
+    }
+
+    /// A place of this file, to hang on a diagnostic.
+    pub(crate) fn related(&self, region: Region, message: impl Into<String>) -> Related {
+        let (span, excerpt, excerpt_column) = self.source.excerpt(region, MAX_EXCERPT_CHARS);
+        Related {
+            message: message.into(),
+            path: self.source.path().to_owned(),
+            span,
+            excerpt,
+            excerpt_column,
+        }
+    }
+
+    /// What was likely meant by a name, where that can still be shown: a file may hold thousands of
+    /// faults and thousands of names, and comparing all with all takes too long.
+    pub(crate) fn nearest<'n>(
+        &self,
+        name: &str,
+        candidates: impl IntoIterator<Item = &'n str>,
+    ) -> Option<&'n str> {
+        if self.found.len() >= MAX_PER_FILE {
+            return None;
+        }
+        nearest(name, candidates)
+    }
+
+    /// Whether anything found so far keeps the file from running.
+    pub(crate) fn has_errors(&self) -> bool {
+        self.surplus_error
+            || self
+                .found
+                .iter()
+                .any(|diagnostic| diagnostic.severity == Severity::Error)
+    }
+
+    /// All of them, by position.
+    pub(crate) fn finish(mut self) -> Vec<Diagnostic> {
+        self.found.sort_by_key(|diagnostic| diagnostic.span);
+        if self.surplus_count > 0 {
+            let mut last = Diagnostic::error(
+                self.source.path(),
+                format!("there are {} more problems like these", self.surplus_count),
+            );
+            if !self.surplus_error {
+                last.severity = Severity::Warning;
+            }
+            self.found.push(last);
+        }
+        self.found
+    }
+
+    fn push(&mut self, severity: Severity, region: Region, message: String) -> &mut Diagnostic {
+        if self.found.len() >= MAX_PER_FILE {
+            self.surplus_count += 1;
+            self.surplus_error |= severity == Severity::Error;
+            self.surplus.related.clear();
+            return &mut self.surplus;
+        }
+        let (span, excerpt, excerpt_column) = self.source.excerpt(region, MAX_EXCERPT_CHARS);
+        // What stands behind an anchor is read, and found wrong, once for each of its aliases.
+        let known = self
+            .found
+            .iter()
+            .position(|known| known.span == Some(span) && known.message == message);
+        if let Some(known) = known {
+            let known = &mut self.found[known];
+            known.related.clear();
+            return known;
+        }
+        self.found.push(Diagnostic {
+            severity,
+            message,
+            path: self.source.path().to_owned(),
+            span: Some(span),
+            excerpt: Some(excerpt),
+            excerpt_column,
+            help: None,
+            related: Vec::new(),
+        });
+        let last = self.found.len() - 1;
+        &mut self.found[last]
+    }
+}

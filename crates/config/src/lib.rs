@@ -1,0 +1,136 @@
+//! Config texts to a [`model::Plan`], or to diagnostics that say what is wrong with them and where.
+//!
+//! A library with no world: no I/O, no clock, no randomness, so the same bytes always give the same
+//! answer, and whatever the bytes are, the time and memory that they take are bounded. A text goes
+//! through three stages, each in a folder of its own:
+//!
+//! - `read` makes a tree with positions out of YAML: anchors, merge keys, limits;
+//! - `schema` makes typed stanzas out of the tree: what a job, a step, a workflow may hold;
+//! - `resolve` makes the plan out of the stanzas: names, order, defaults.
+//!
+//! Each stage goes on after a fault as far as it can, so that one run tells all of them.
+#![forbid(unsafe_code)]
+
+pub mod detect;
+mod diagnostic;
+mod read;
+mod resolve;
+mod schema;
+mod select;
+mod suggest;
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+pub use diagnostic::{Diagnostic, MAX_EXCERPT_CHARS, Related, Severity, Span};
+pub use read::{MAX_DEPTH, MAX_FILE_BYTES, MAX_NODES, MAX_TEXT_BYTES};
+pub use resolve::{DEFAULT_WORKFLOW, DEFAULT_WORKING_DIRECTORY, MAX_JOBS, MAX_PLAN_BYTES};
+pub use select::{CIRCLECI_FILES, POPSICLE_DIR, select};
+
+use diagnostic::Problems;
+use model::{Plan, WorkflowSpec};
+use read::Source;
+
+/// How many files one pipeline's config may have.
+pub const MAX_FILES: usize = 100;
+
+/// One file of a config.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceFile {
+    /// As people see it, from the root of the tree: `.circleci/config.yml`.
+    pub path: String,
+    /// What is in it; should be UTF-8, may be anything.
+    pub text: Vec<u8>,
+}
+
+/// What came out of a config.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compiled {
+    /// What to run; present exactly if no diagnostic is an [`Severity::Error`].
+    pub plan: Option<Plan>,
+    /// All that is wrong or doubtful, by file in the given order, then by position.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Compiled {
+    /// The diagnostics that keep the config from running.
+    pub fn errors(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.diagnostics
+            .iter()
+            .filter(|diagnostic| diagnostic.severity == Severity::Error)
+    }
+}
+
+/// Compiles the files of one config into the plan of one pipeline.
+///
+/// Each file is a config of its own, with its own jobs, anchors and workflows; the plan has the
+/// workflows of all of them. Two workflows of one name are an error, in whichever files they are. A
+/// file without `workflows` runs its job `build` (or its only job) in a workflow named `workflow`;
+/// where there are several files, that workflow is named after its file instead (`lint` for
+/// `.popsicle/lint.yml`).
+pub fn compile(files: &[SourceFile]) -> Compiled {
+    let mut diagnostics = Vec::new();
+    let mut workflows: Vec<WorkflowSpec> = Vec::new();
+    let mut owners = HashMap::new();
+    let mut budget = resolve::Budget::default();
+
+    if files.is_empty() {
+        diagnostics.push(Diagnostic::error(
+            "",
+            "there is no config: neither `.popsicle/*.yml` nor `.circleci/config.yml` exists",
+        ));
+    }
+    if let Some(first_too_many) = files.get(MAX_FILES) {
+        diagnostics.push(Diagnostic::error(
+            &first_too_many.path,
+            format!(
+                "a config may have at most {MAX_FILES} files, this one has {}",
+                files.len()
+            ),
+        ));
+    }
+    for file in files.iter().take(MAX_FILES) {
+        let source = match Source::decode(file) {
+            Ok(source) => source,
+            Err(diagnostic) => {
+                diagnostics.push(*diagnostic);
+                continue;
+            }
+        };
+        let mut problems = Problems::new(&source);
+        let default_workflow = if files.len() > 1 {
+            select::stem(&file.path)
+        } else {
+            DEFAULT_WORKFLOW
+        };
+        let resolved = read::read(&source, &mut problems)
+            .and_then(|root| schema::config(&root, &mut problems))
+            .map(|config| resolve::resolve(&config, default_workflow, &mut budget, &mut problems))
+            .unwrap_or_default();
+        for workflow in resolved {
+            match owners.entry(workflow.spec.name.clone()) {
+                Entry::Vacant(owner) => {
+                    owner.insert(problems.related(workflow.region, "the first is here"));
+                    workflows.push(workflow.spec);
+                }
+                Entry::Occupied(owner) => {
+                    problems
+                        .error(
+                            workflow.region,
+                            format!("there are two workflows named `{}`", workflow.spec.name),
+                        )
+                        .related(owner.get().clone());
+                }
+            }
+        }
+        diagnostics.extend(problems.finish());
+    }
+
+    let has_errors = diagnostics
+        .iter()
+        .any(|diagnostic| diagnostic.severity == Severity::Error);
+    Compiled {
+        plan: (!has_errors).then_some(Plan { workflows }),
+        diagnostics,
+    }
+}

@@ -1,0 +1,200 @@
+//! A file's text, and places in it.
+
+use crate::diagnostic::{Diagnostic, Span};
+use crate::{MAX_FILE_BYTES, SourceFile};
+
+/// A file whose bytes are known to be text of a fair size.
+pub(crate) struct Source<'a> {
+    path: &'a str,
+    text: &'a str,
+    /// Where each line begins, in bytes.
+    lines: Vec<usize>,
+}
+
+/// From a character up to, not including, another; lines and columns from 1, in characters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Region {
+    pub(crate) line: usize,
+    pub(crate) column: usize,
+    pub(crate) end_line: usize,
+    pub(crate) end_column: usize,
+}
+
+impl Region {
+    /// The one character at a place.
+    pub(crate) fn point(line: usize, column: usize) -> Self {
+        Self {
+            line,
+            column,
+            end_line: line,
+            end_column: column + 1,
+        }
+    }
+}
+
+impl<'a> Source<'a> {
+    /// Refuses what is too large or no text.
+    pub(crate) fn decode(file: &'a SourceFile) -> Result<Self, Box<Diagnostic>> {
+        let path = file.path.as_str();
+        if file.text.len() > MAX_FILE_BYTES {
+            let mut refusal = Diagnostic::error(
+                path,
+                format!(
+                    "the file is too large: {} KiB, at most {} KiB are read",
+                    file.text.len().div_ceil(1024),
+                    MAX_FILE_BYTES / 1024
+                ),
+            );
+            refusal.help("split it into several files under `.popsicle/`");
+            return Err(Box::new(refusal));
+        }
+        let text = match std::str::from_utf8(&file.text) {
+            Ok(text) => text,
+            Err(invalid) => {
+                let refusal = not_utf8(path, &file.text, invalid.valid_up_to());
+                return Err(Box::new(refusal));
+            }
+        };
+        // Editors on Windows put a byte order mark in front.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        Ok(Self {
+            path,
+            text,
+            lines: line_starts(text),
+        })
+    }
+
+    pub(crate) fn path(&self) -> &'a str {
+        self.path
+    }
+
+    pub(crate) fn text(&self) -> &'a str {
+        self.text
+    }
+
+    /// Where a line begins, in bytes; lines count from 1.
+    pub(crate) fn line_start(&self, line: usize) -> usize {
+        line.checked_sub(1)
+            .and_then(|index| self.lines.get(index).copied())
+            .unwrap_or(self.text.len())
+    }
+
+    pub(crate) fn line_count(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// A line's text without its end; lines count from 1, and one past the last is empty.
+    pub(crate) fn line(&self, line: usize) -> &'a str {
+        let start = self.line_start(line);
+        let end = self.lines.get(line).copied().unwrap_or(self.text.len());
+        self.text[start..end].trim_end_matches(['\n', '\r'])
+    }
+
+    /// The part of a region that is in its first line; that line, or a window of it with at most
+    /// `max_chars` characters; and the column of the window's first character.
+    pub(crate) fn excerpt(&self, region: Region, max_chars: usize) -> (Span, String, usize) {
+        const BEFORE: usize = 40;
+        let line = self.line(region.line);
+        let line_chars = line.trim_end().chars().count();
+        let end = if region.end_line > region.line {
+            line_chars + 1
+        } else if region.end_column > region.column {
+            region.end_column
+        } else {
+            // Of a block list or map, only the beginning is known: show its first word.
+            let word = line
+                .chars()
+                .skip(region.column - 1)
+                .take_while(|c| !c.is_whitespace() && *c != ':');
+            region.column + word.count()
+        };
+        let mut length = end.saturating_sub(region.column).max(1);
+        let mut first = 1;
+        if line_chars > max_chars {
+            first = region.column.saturating_sub(BEFORE).max(1);
+            length = length.min((first + max_chars).saturating_sub(region.column).max(1));
+        }
+        let excerpt = line.chars().skip(first - 1).take(max_chars).collect();
+        let span = Span {
+            line: region.line,
+            column: region.column,
+            length,
+        };
+        (span, excerpt, first)
+    }
+}
+
+/// YAML ends a line with `\n`, `\r\n` or `\r`.
+fn line_starts(text: &str) -> Vec<usize> {
+    let bytes = text.as_bytes();
+    let mut starts = vec![0];
+    for (at, byte) in bytes.iter().enumerate() {
+        let ends_line = match byte {
+            b'\n' => true,
+            b'\r' => bytes.get(at + 1) != Some(&b'\n'),
+            _ => false,
+        };
+        if ends_line {
+            starts.push(at + 1);
+        }
+    }
+    starts
+}
+
+fn not_utf8(path: &str, bytes: &[u8], valid_up_to: usize) -> Diagnostic {
+    let lines = bytes[..valid_up_to]
+        .iter()
+        .filter(|byte| **byte == b'\n')
+        .count();
+    let mut refusal = Diagnostic::error(
+        path,
+        format!(
+            "the file is not text: line {} holds bytes that are not UTF-8",
+            lines + 1
+        ),
+    );
+    let help = match bytes {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "it looks like UTF-16: save it as UTF-8",
+        _ => "save it as UTF-8",
+    };
+    refusal.help(help);
+    refusal
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &[u8]) -> SourceFile {
+        SourceFile {
+            path: "ci.yml".into(),
+            text: text.to_vec(),
+        }
+    }
+
+    #[test]
+    fn lines_end_as_yaml_says() {
+        let file = file(b"\xef\xbb\xbfa\nb\r\nc\rd");
+        let source = Source::decode(&file).unwrap();
+        let lines: Vec<_> = (1..=5).map(|line| source.line(line)).collect();
+        assert_eq!(lines, ["a", "b", "c", "d", ""]);
+    }
+
+    #[test]
+    fn long_lines_are_shown_around_the_place() {
+        let long = format!("{}here{}", "x".repeat(1000), "y".repeat(1000));
+        let file = file(long.as_bytes());
+        let source = Source::decode(&file).unwrap();
+        let region = Region {
+            line: 1,
+            column: 1001,
+            end_line: 1,
+            end_column: 1005,
+        };
+        let (span, excerpt, first) = source.excerpt(region, 60);
+        assert_eq!(first, 961);
+        assert_eq!(excerpt.chars().count(), 60);
+        let shown: String = excerpt.chars().skip(span.column - first).take(4).collect();
+        assert_eq!(shown, "here");
+    }
+}

@@ -1,0 +1,88 @@
+//! The names of a workflow's jobs, no two alike.
+//!
+//! A job is named by its `name`, else by the job that it uses. Where that makes the same name more than
+//! once, each gets a number: `build-1`, `build-2` …, as CircleCI's reference has it for `name` ("using
+//! the `name` key ensures numbers are not appended to your job name"). Such a job can't be required by
+//! the name without number; CircleCI asks to name it then, and so do we.
+
+use std::collections::HashMap;
+
+use crate::schema::JobUse;
+
+/// The names, by the job's place in the workflow.
+pub(super) struct Names<'a> {
+    names: Vec<String>,
+    places: HashMap<String, usize>,
+    /// How often each name was given.
+    given: HashMap<&'a str, usize>,
+    has_matrix: bool,
+}
+
+impl<'a> Names<'a> {
+    pub(super) fn of(jobs: &'a [JobUse]) -> Self {
+        let bases: Vec<&str> = jobs.iter().map(base).collect();
+        let mut given: HashMap<&str, usize> = HashMap::new();
+        for base in &bases {
+            *given.entry(base).or_default() += 1;
+        }
+        let mut names = Vec::with_capacity(jobs.len());
+        let mut places = HashMap::new();
+        let mut numbers: HashMap<&str, usize> = HashMap::new();
+        for (place, base) in bases.into_iter().enumerate() {
+            let name = if given[base] == 1 {
+                base.to_owned()
+            } else {
+                let number = numbers.entry(base).or_default();
+                loop {
+                    *number += 1;
+                    let name = format!("{base}-{number}");
+                    // Somebody may have named another job `build-1`.
+                    if !given.contains_key(name.as_str()) && !places.contains_key(&name) {
+                        break name;
+                    }
+                }
+            };
+            places.insert(name.clone(), place);
+            names.push(name);
+        }
+        Self {
+            names,
+            places,
+            given,
+            has_matrix: jobs.iter().any(|job_use| job_use.has_matrix),
+        }
+    }
+
+    /// Whether there may be names that are not known here, because a matrix makes them.
+    pub(super) fn are_open(&self) -> bool {
+        self.has_matrix
+    }
+
+    pub(super) fn name(&self, place: usize) -> &str {
+        &self.names[place]
+    }
+
+    /// The place of the job with a name.
+    pub(super) fn find(&self, name: &str) -> Option<usize> {
+        self.places.get(name).copied()
+    }
+
+    /// How often a name was given, if more than once; else 0.
+    pub(super) fn repeated(&self, name: &str) -> usize {
+        self.given
+            .get(name)
+            .copied()
+            .filter(|times| *times > 1)
+            .unwrap_or(0)
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(String::as_str)
+    }
+}
+
+fn base(job: &JobUse) -> &str {
+    job.alias
+        .as_ref()
+        .map_or(&job.job.text, |alias| &alias.text)
+}

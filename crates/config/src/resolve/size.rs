@@ -1,0 +1,115 @@
+//! How large a plan may get. A file is small, but its workflows can use one job many times, and the
+//! plan has a copy for each.
+
+use model::{ImageSpec, JobKind, RunsIn, StepAction, StepSpec};
+
+use crate::diagnostic::Problems;
+use crate::read::Region;
+
+/// How many jobs a plan may have.
+pub const MAX_JOBS: usize = 5_000;
+
+/// How large a plan may get, in bytes of memory, roughly.
+pub const MAX_PLAN_BYTES: usize = 64 * 1024 * 1024;
+
+/// What is left of both.
+pub(crate) struct Budget {
+    jobs: usize,
+    bytes: usize,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self {
+            jobs: MAX_JOBS,
+            bytes: MAX_PLAN_BYTES,
+        }
+    }
+}
+
+impl Budget {
+    /// Takes what one more copy costs; false if there is not so much left, which is told once.
+    pub(super) fn take(
+        &mut self,
+        kind: &JobKind,
+        region: Region,
+        problems: &mut Problems<'_>,
+    ) -> bool {
+        let bytes = job_bytes(kind);
+        if self.jobs > 0 && bytes <= self.bytes {
+            self.jobs -= 1;
+            self.bytes -= bytes;
+            return true;
+        }
+        // Whatever comes now is refused too, without another word.
+        let is_news = self.jobs > 0 || self.bytes > 0;
+        let limit = if self.jobs == 0 {
+            format!("{MAX_JOBS} jobs")
+        } else {
+            format!("{} MiB of jobs", MAX_PLAN_BYTES / (1024 * 1024))
+        };
+        if is_news {
+            problems
+                .error(region, format!("the pipeline has more than {limit}"))
+                .help("jobs count as often as workflows use them");
+        }
+        self.jobs = 0;
+        self.bytes = 0;
+        false
+    }
+}
+
+fn job_bytes(kind: &JobKind) -> usize {
+    let own = size_of::<JobKind>();
+    match kind {
+        JobKind::Approval => own,
+        JobKind::Build {
+            runs_in,
+            steps,
+            environment,
+            working_directory,
+            shell,
+        } => {
+            own + runs_in_bytes(runs_in)
+                + steps.iter().map(step_bytes).sum::<usize>()
+                + pairs_bytes(environment)
+                + working_directory.len()
+                + shell.as_ref().map_or(0, String::len)
+        }
+    }
+}
+
+fn runs_in_bytes(runs_in: &RunsIn) -> usize {
+    match runs_in {
+        RunsIn::Machine => 0,
+        RunsIn::Containers(images) => images
+            .iter()
+            .map(|image| {
+                size_of::<ImageSpec>()
+                    + image.image.len()
+                    + image.user.as_ref().map_or(0, String::len)
+                    + pairs_bytes(&image.environment)
+            })
+            .sum(),
+    }
+}
+
+fn step_bytes(step: &StepSpec) -> usize {
+    let texts = match &step.action {
+        StepAction::Checkout { path } => path.as_ref().map_or(0, String::len),
+        StepAction::Run(run) => {
+            run.command.len()
+                + run.shell.as_ref().map_or(0, String::len)
+                + run.working_directory.as_ref().map_or(0, String::len)
+                + pairs_bytes(&run.environment)
+        }
+    };
+    size_of::<StepSpec>() + step.name.len() + texts
+}
+
+fn pairs_bytes(pairs: &[(String, String)]) -> usize {
+    pairs
+        .iter()
+        .map(|(name, value)| size_of::<(String, String)>() + name.len() + value.len())
+        .sum()
+}

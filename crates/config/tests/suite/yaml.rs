@@ -1,0 +1,191 @@
+//! YAML as people write it and as CircleCI reads it.
+
+use insta::assert_snapshot;
+use model::{JobKind, StepAction};
+
+use crate::{compile_one, outline, plan, told, with_steps};
+
+/// The environment of the only job of a config.
+fn environment(lines: &str) -> Vec<(String, String)> {
+    let text = with_steps("      - checkout\n") + "    environment:\n" + lines;
+    let plan = plan(&text);
+    let (_, job) = plan.jobs().next().expect("the config has a job");
+    match &job.kind {
+        JobKind::Build { environment, .. } => environment.clone(),
+        JobKind::Approval => panic!("no build"),
+    }
+}
+
+fn command(step: &str) -> String {
+    let plan = plan(&with_steps(step));
+    let (_, job) = plan.jobs().next().expect("the config has a job");
+    match &job.steps()[0].action {
+        StepAction::Run(run) => run.command.clone(),
+        StepAction::Checkout { .. } => panic!("no command"),
+    }
+}
+
+#[test]
+fn values_of_variables_are_texts() {
+    let read = environment(
+        "
+      VERSION: 1.10
+      MODE: 0777
+      BIG: 12345678901234567890
+      YES: yes
+      OFF: Off
+      QUOTED: 'yes'
+      NOTHING:
+      EMPTY: ''
+      DATE: 2020-01-02
+      on: 1
+",
+    );
+    let read: Vec<String> = read.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    assert_snapshot!(read.join("\n"), @r"
+    VERSION=1.10
+    MODE=0777
+    BIG=12345678901234567890
+    YES=true
+    OFF=false
+    QUOTED=yes
+    NOTHING=
+    EMPTY=
+    DATE=2020-01-02
+    on=1
+    ");
+}
+
+#[test]
+fn an_environment_may_be_a_list() {
+    let read = environment("      - A: 1\n      - B=x=y\n      - C\n");
+    let read: Vec<String> = read.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    assert_eq!(read, ["A=1", "B=x=y", "C="]);
+    assert_eq!(environment("      A=b c\n"), [("A".into(), "b c".into())]);
+}
+
+#[test]
+fn merges_are_made_as_snakeyaml_does() {
+    let read = environment(
+        "
+      <<: [&first {A: first, B: first}, {B: second, C: second}]
+      C: own
+      <<: {A: third, D: third}
+",
+    );
+    let read: Vec<String> = read.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    assert_eq!(read, ["A=first", "B=first", "C=own", "D=third"]);
+}
+
+#[test]
+fn anchors_may_live_anywhere_and_twice() {
+    let plan = plan(
+        "\
+version: 2.1
+defaults: &defaults
+  docker: [{image: alpine}]
+  steps: &steps [checkout]
+steps: &steps
+  - run: &make make
+jobs:
+  build:
+    <<: *defaults
+    steps: *steps
+  test:
+    <<: *defaults
+workflows:
+  ci: {jobs: [build, test]}
+",
+    );
+    assert_snapshot!(outline(&plan), @r#"
+    ci:
+      build on alpine: "make"
+      test on alpine: checkout
+    "#);
+}
+
+#[test]
+fn a_key_given_twice() {
+    let compiled = compile_one(
+        "\
+version: 2.1
+jobs:
+  build:
+    machine: true
+    steps: [checkout]
+  build:
+    machine: true
+    steps: [run: make]
+",
+    );
+    assert_snapshot!(outline(compiled.plan.as_ref().unwrap()), @r#"
+    workflow:
+      build on machine: "make"
+    "#);
+    assert_snapshot!(told(&compiled), @r"
+    warning: `build` is given twice in this map
+      ci.yml:6:3
+    6 │   build:
+      │   ^^^^^ the last one counts
+      ci.yml:3:3
+    3 │   build:
+      │   ^^^^^ the first is here
+    ");
+}
+
+#[test]
+fn block_texts_and_escapes() {
+    assert_eq!(
+        command("      - run: |\n          cat <<EOF\n            a\n          EOF\n"),
+        "cat <<EOF\n  a\nEOF\n"
+    );
+    assert_eq!(
+        command("      - run: >-\n          a\n          b\n"),
+        "a b"
+    );
+    assert_eq!(command("      - run: cat \\<<EOF\n"), "cat <<EOF");
+    assert_eq!(command("      - run: \"a\\tb\"\n"), "a\tb");
+    assert_eq!(command("      - run: true\n"), "true");
+}
+
+#[test]
+fn layouts_that_circleci_takes() {
+    // A `|` right below its key, and brackets that close at the margin.
+    let plan = plan(
+        "\
+version: 2.1
+jobs:
+  build:
+    machine: true
+    steps:
+      - run:
+        |
+          make
+          make install
+      - run: {
+      command: 'x
+  y'
+      }
+workflows:
+  ci:
+    jobs: [
+    build
+    ]
+",
+    );
+    assert_snapshot!(outline(&plan), @r#"
+    ci:
+      build on machine: "make\nmake install\n", "x y"
+    "#);
+}
+
+#[test]
+fn line_ends_marks_and_missing_ends() {
+    let unix = with_steps("      - run: make");
+    let expected = plan(&unix);
+    assert_eq!(plan(&unix.replace('\n', "\r\n")), expected);
+    assert_eq!(plan(&format!("\u{feff}{unix}")), expected);
+    assert_eq!(plan(&format!("---\n{unix}\n...\n")), expected);
+    assert_eq!(plan(&format!("%YAML 1.1\n---\n{unix}")), expected);
+    assert_eq!(plan(&unix.replace("make", "!!str make")), expected);
+}

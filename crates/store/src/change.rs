@@ -1,0 +1,345 @@
+//! The rule: each change of status is one transaction with the events and the reports that tell of it.
+//!
+//! A [`Change`] takes up a pipeline with all its jobs, applies what happened, and on
+//! [`Change::store`] lets everything that follows from it happen too: blocked jobs are readied, held or
+//! skipped (`model::settle`), the pipeline's state is computed from its jobs'
+//! (`model::pipeline_state`), and whatever has another status than before is written with its event and,
+//! where a forge would see a difference, its report.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use model::{
+    CommitStatus, EventBody, JobEvent, JobId, JobState, JobUuid, Node, PipelineId, PipelineState,
+    Plan, Preparation, Requirement, Status, Timestamp, advance, pipeline_state, settle,
+};
+use sqlx::SqliteConnection;
+
+use crate::job::{self, Member};
+use crate::report::{self, NewReport};
+use crate::write::Write;
+use crate::{Job, Pipeline, Result, Store, StoreError, attempt, pipeline};
+
+/// A change of one pipeline, under way. Dropping it undoes it.
+pub(crate) struct Change {
+    write: Write,
+    at: Timestamp,
+    pipeline: Pipeline,
+    members: Vec<Member>,
+    /// The members that have another state than is stored.
+    changed: BTreeSet<usize>,
+    events: Vec<EventBody>,
+}
+
+/// A change that is stored.
+pub(crate) struct Stored {
+    pub(crate) pipeline: Pipeline,
+    /// All its jobs, in the order of its plan.
+    pub(crate) jobs: Vec<Job>,
+}
+
+impl Change {
+    /// Takes up a pipeline in a transaction of its own.
+    pub(crate) async fn begin(store: &Store, id: PipelineId, at: Timestamp) -> Result<Self> {
+        Self::within(store.write().await?, id, at).await
+    }
+
+    /// Takes up the pipeline of a job.
+    pub(crate) async fn of_job(store: &Store, job: JobId, at: Timestamp) -> Result<Self> {
+        let mut write = store.write().await?;
+        let id: i64 = sqlx::query_scalar("SELECT pipeline_id FROM jobs WHERE id = $1")
+            .bind(job.0)
+            .fetch_optional(write.connection())
+            .await?
+            .ok_or_else(|| StoreError::not_found("job", &job))?;
+        Self::within(write, PipelineId(id), at).await
+    }
+
+    /// Takes up a pipeline in a transaction that has begun.
+    pub(crate) async fn within(mut write: Write, id: PipelineId, at: Timestamp) -> Result<Self> {
+        let pipeline = pipeline::find(write.connection(), id).await?;
+        let members = job::members(write.connection(), id).await?;
+        Ok(Self {
+            write,
+            at,
+            pipeline,
+            members,
+            changed: BTreeSet::new(),
+            events: Vec::new(),
+        })
+    }
+
+    pub(crate) fn connection(&mut self) -> &mut SqliteConnection {
+        self.write.connection()
+    }
+
+    pub(crate) fn pipeline(&self) -> &Pipeline {
+        &self.pipeline
+    }
+
+    /// Whether the preparation is under way; not if it was canceled meanwhile.
+    pub(crate) fn is_preparing(&self) -> Result<bool> {
+        match self.pipeline.preparation {
+            Preparation::Preparing { .. } => Ok(true),
+            Preparation::Ended { .. } => Ok(false),
+            Preparation::Waiting | Preparation::Planned { .. } => {
+                Err(StoreError::NotPreparing(self.pipeline.id))
+            }
+        }
+    }
+
+    /// The preparation has come that far.
+    pub(crate) fn prepare(&mut self, preparation: Preparation) {
+        self.pipeline.preparation = preparation;
+    }
+
+    /// The preparation has ended with these jobs: stores them, as far as they can go at once.
+    pub(crate) async fn plan(
+        &mut self,
+        plan: &Plan,
+        uuids: &[JobUuid],
+        warnings: Option<&str>,
+    ) -> Result<()> {
+        self.prepare(Preparation::Planned { at: self.at });
+        self.pipeline.warnings = warnings.map(str::to_owned);
+        let mut uuids = uuids.iter();
+        for workflow in &plan.workflows {
+            let nodes: Vec<Node> = nodes(workflow.jobs.iter().map(|job| NodeSource {
+                name: &job.name,
+                state: &JobState::Blocked,
+                needs_approval: job.needs_approval(),
+                requires: &job.requires,
+            }));
+            let mut states = vec![JobState::Blocked; nodes.len()];
+            for (place, event) in settle(&nodes, self.at) {
+                states[place] = advance(&states[place], event)?;
+            }
+            for ((spec, uuid), state) in workflow.jobs.iter().zip(&mut uuids).zip(states) {
+                let id = self.pipeline.id;
+                let member = job::insert(
+                    self.write.connection(),
+                    (id, &workflow.name),
+                    (spec, *uuid),
+                    state,
+                    self.at,
+                )
+                .await?;
+                self.events.push(event(&member.job));
+                self.members.push(member);
+            }
+        }
+        Ok(())
+    }
+
+    /// Something happened to a job.
+    pub(crate) async fn apply(&mut self, id: JobId, event: JobEvent) -> Result<()> {
+        let place = self
+            .members
+            .iter()
+            .position(|member| member.job.id == id)
+            .ok_or_else(|| StoreError::not_found("job", &id))?;
+        self.apply_at(place, event).await
+    }
+
+    /// The same for each job that has not ended.
+    pub(crate) async fn apply_to_all(&mut self, event: &JobEvent) -> Result<()> {
+        for place in 0..self.members.len() {
+            if !self.members[place].job.state.status().is_ended() {
+                self.apply_at(place, event.clone()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn apply_at(&mut self, place: usize, event: JobEvent) -> Result<()> {
+        let job = &mut self.members[place].job;
+        let next = advance(&job.state, event.clone())?;
+        let before = std::mem::replace(&mut job.state, next);
+        if before == job.state {
+            return Ok(());
+        }
+        self.changed.insert(place);
+        let steps = attempt::follow(self.write.connection(), job, &before, &event).await?;
+        self.events.extend(steps);
+        let told = |state: &JobState| (state.status(), state.attempt());
+        if told(&before) != told(&job.state) {
+            self.events.push(self::event(job));
+        }
+        Ok(())
+    }
+
+    /// Lets follow what follows, and stores all of it.
+    pub(crate) async fn store(mut self) -> Result<Stored> {
+        self.settle().await?;
+        for place in std::mem::take(&mut self.changed) {
+            job::update(self.write.connection(), &self.members[place].job).await?;
+        }
+        self.settle_pipeline();
+        pipeline::update(&mut self.write, &self.pipeline).await?;
+        self.write
+            .record(self.pipeline.id, self.at, std::mem::take(&mut self.events))
+            .await?;
+        self.report().await?;
+        self.write.commit().await?;
+        Ok(Stored {
+            pipeline: self.pipeline,
+            jobs: self.members.into_iter().map(|member| member.job).collect(),
+        })
+    }
+
+    async fn settle(&mut self) -> Result<()> {
+        for places in self.workflows().into_values() {
+            let nodes = nodes(places.iter().map(|place| {
+                let member = &self.members[*place];
+                NodeSource {
+                    name: &member.job.name,
+                    state: &member.job.state,
+                    needs_approval: member.needs_approval,
+                    requires: &member.requires,
+                }
+            }));
+            for (place, event) in settle(&nodes, self.at) {
+                self.apply_at(places[place], event).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn settle_pipeline(&mut self) {
+        let state = self.state(None);
+        let before = self.pipeline.status;
+        self.pipeline.status = state.status();
+        if !self.pipeline.status.is_ended() {
+            self.pipeline.reason = None;
+        } else if before != self.pipeline.status {
+            self.pipeline.ended = Some(self.at);
+            self.pipeline.reason = self.reason(state);
+        }
+        if before != self.pipeline.status {
+            self.events.push(EventBody::Pipeline {
+                status: self.pipeline.status,
+                reason: self.pipeline.reason.clone(),
+            });
+        }
+    }
+
+    fn reason(&self, state: PipelineState) -> Option<String> {
+        match (&self.pipeline.preparation, state.status()) {
+            (_, Status::Success) => None,
+            (Preparation::Ended { reason, .. }, _) => Some(reason.clone()),
+            (_, _) => Some(self.status(state, None).description),
+        }
+    }
+
+    /// Tells the forge what differs from what it was told last.
+    async fn report(&mut self) -> Result<()> {
+        let trigger = &self.pipeline.trigger;
+        if trigger.forge.is_none() || trigger.commit.is_none() {
+            return Ok(());
+        }
+        let workflows: Vec<String> = self.workflows().into_keys().map(|(_, name)| name).collect();
+        let mut scopes = vec![None];
+        if workflows.len() > 1 {
+            scopes.extend(workflows.into_iter().map(Some));
+        }
+        let last = report::last(self.write.connection(), self.pipeline.id).await?;
+        let statuses: Vec<(Option<String>, CommitStatus)> = scopes
+            .into_iter()
+            .map(|scope| {
+                let status = self.status(self.state(scope.as_deref()), scope.as_deref());
+                (scope, status)
+            })
+            .filter(|(scope, status)| last.get(scope.as_deref().unwrap_or("")) != Some(status))
+            .collect();
+        let reports: Vec<NewReport<'_>> = statuses
+            .iter()
+            .filter_map(|(scope, status)| {
+                let (trigger, id) = (&self.pipeline.trigger, self.pipeline.id);
+                NewReport::of(trigger, id, scope.as_deref(), status)
+            })
+            .collect();
+        report::insert(&mut self.write, &reports, self.at).await
+    }
+
+    fn state(&self, workflow: Option<&str>) -> PipelineState {
+        let states = self.of_workflow(workflow).map(|job| &job.state);
+        pipeline_state(&self.pipeline.preparation, states)
+    }
+
+    fn status(&self, state: PipelineState, workflow: Option<&str>) -> CommitStatus {
+        let jobs: Vec<(&str, &JobState)> = self
+            .of_workflow(workflow)
+            .map(|job| (job.name.as_str(), &job.state))
+            .collect();
+        CommitStatus::of(&self.pipeline.preparation, state, &jobs)
+    }
+
+    fn of_workflow(&self, workflow: Option<&str>) -> impl Iterator<Item = &Job> {
+        self.members
+            .iter()
+            .map(|member| &member.job)
+            .filter(move |job| workflow.is_none_or(|workflow| job.workflow == workflow))
+    }
+
+    /// The members of each workflow, in the order of the plan.
+    fn workflows(&self) -> BTreeMap<(usize, String), Vec<usize>> {
+        let mut first: HashMap<&str, usize> = HashMap::new();
+        let mut workflows: BTreeMap<(usize, String), Vec<usize>> = BTreeMap::new();
+        for (place, member) in self.members.iter().enumerate() {
+            let name = member.job.workflow.as_str();
+            let first = *first.entry(name).or_insert(place);
+            workflows
+                .entry((first, name.to_owned()))
+                .or_default()
+                .push(place);
+        }
+        workflows
+    }
+}
+
+/// What `settle` has to know of a job, wherever it is kept.
+struct NodeSource<'a> {
+    name: &'a str,
+    state: &'a JobState,
+    needs_approval: bool,
+    requires: &'a [Requirement],
+}
+
+/// One workflow's jobs, each requirement by its place.
+fn nodes<'a>(jobs: impl Iterator<Item = NodeSource<'a>>) -> Vec<Node> {
+    let jobs: Vec<NodeSource<'a>> = jobs.collect();
+    let places: HashMap<&str, usize> = jobs
+        .iter()
+        .enumerate()
+        .map(|(place, job)| (job.name, place))
+        .collect();
+    jobs.iter()
+        .map(|job| Node {
+            name: job.name.to_owned(),
+            state: job.state.clone(),
+            needs_approval: job.needs_approval,
+            requires: job
+                .requires
+                .iter()
+                .filter_map(|requirement| {
+                    let place = places.get(requirement.job.as_str())?;
+                    Some((*place, requirement.outcomes.clone()))
+                })
+                .collect(),
+        })
+        .collect()
+}
+
+/// What is told of a job that has another status.
+fn event(job: &Job) -> EventBody {
+    let outcome = job.state.outcome();
+    EventBody::Job {
+        job: job.id,
+        uuid: job.uuid,
+        name: job.name.clone(),
+        workflow: job.workflow.clone(),
+        status: job.state.status(),
+        attempt: job.state.attempt(),
+        exit_code: outcome.and_then(model::Outcome::exit_code),
+        reason: outcome.and_then(model::Outcome::reason),
+    }
+}

@@ -1,0 +1,121 @@
+//! Who runs which job, and what happens to it there.
+
+use model::{JobEvent, JobId, JobSpec, PipelineId, RunnerId, Timestamp};
+
+use crate::change::Change;
+use crate::{Job, Pipeline, Result, Store, StoreError, job, json, pipeline, runner};
+
+/// A job that a runner has, with all that it needs to run it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The job; running.
+    pub job: Job,
+    /// What it does.
+    pub spec: JobSpec,
+    /// Its pipeline.
+    pub pipeline: Pipeline,
+}
+
+impl Store {
+    /// Hands the longest-queued job to a runner, if there is one and the runner is active.
+    ///
+    /// # Errors
+    /// Where the database can't be written.
+    pub async fn claim_job(&self, by: RunnerId, now: Timestamp) -> Result<Option<Claim>> {
+        let mut write = self.write().await?;
+        let claimed: Option<(i64, i64, String)> = sqlx::query_as(
+            "UPDATE jobs SET status = 'running', runner_id = $1 WHERE id = ( \
+               SELECT id FROM jobs WHERE status = 'queued' \
+               AND EXISTS (SELECT 1 FROM runners WHERE runners.id = $1 AND active) \
+               ORDER BY queued_at, id LIMIT 1 \
+             ) RETURNING id, pipeline_id, spec",
+        )
+        .bind(by.0)
+        .fetch_optional(write.connection())
+        .await?;
+        let Some((id, pipeline, spec)) = claimed else {
+            return Ok(None);
+        };
+        runner::seen(write.connection(), by, now).await?;
+        let spec = read_spec(&spec, id)?;
+        let mut change = Change::within(write, PipelineId(pipeline), now).await?;
+        change
+            .apply(JobId(id), JobEvent::Claim { by, at: now })
+            .await?;
+        let stored = change.store().await?;
+        let job = one(stored.jobs, JobId(id))?;
+        Ok(Some(Claim {
+            job,
+            spec,
+            pipeline: stored.pipeline,
+        }))
+    }
+
+    /// The jobs that a runner has, longest-stored first.
+    ///
+    /// # Errors
+    /// Where the database can't be read.
+    pub async fn running_jobs(&self, runner: RunnerId) -> Result<Vec<Claim>> {
+        #[derive(sqlx::FromRow)]
+        struct WithSpec {
+            #[sqlx(flatten)]
+            job: job::Row,
+            spec: String,
+        }
+        let rows: Vec<WithSpec> = sqlx::query_as(concat!(
+            "SELECT spec, ",
+            job::columns!(),
+            " FROM jobs WHERE status = 'running' AND runner_id = $1 ORDER BY id"
+        ))
+        .bind(runner.0)
+        .fetch_all(self.readers())
+        .await?;
+        let mut claims = Vec::with_capacity(rows.len());
+        for WithSpec { job, spec } in rows {
+            let job = Job::try_from(job)?;
+            let spec = read_spec(&spec, job.id.0)?;
+            let pipeline = pipeline::find(self.readers(), job.pipeline).await?;
+            claims.push(Claim {
+                job,
+                spec,
+                pipeline,
+            });
+        }
+        Ok(claims)
+    }
+
+    /// Something happened to a job: stores it, and all that follows from it for the jobs that require it
+    /// and for its pipeline.
+    ///
+    /// # Errors
+    /// Where there is no such job, or the event can't happen in its state.
+    pub async fn advance_job(&self, id: JobId, event: JobEvent) -> Result<Job> {
+        let mut change = Change::of_job(self, id, moment(&event)?).await?;
+        change.apply(id, event).await?;
+        one(change.store().await?.jobs, id)
+    }
+}
+
+/// When it happened; only for what happens outside the store.
+fn moment(event: &JobEvent) -> Result<Timestamp> {
+    match event {
+        JobEvent::Approve { at }
+        | JobEvent::Finish { at, .. }
+        | JobEvent::Lose { at }
+        | JobEvent::Cancel { at, .. } => Ok(*at),
+        JobEvent::Ready { .. }
+        | JobEvent::Hold
+        | JobEvent::Skip { .. }
+        | JobEvent::Claim { .. } => Err(StoreError::OwnEvent),
+    }
+}
+
+fn one(jobs: Vec<Job>, id: JobId) -> Result<Job> {
+    jobs.into_iter()
+        .find(|job| job.id == id)
+        .ok_or_else(|| StoreError::not_found("job", &id))
+}
+
+fn read_spec(spec: &str, id: i64) -> Result<JobSpec> {
+    json::read(spec, "spec", || format!("job {id}"))
+}

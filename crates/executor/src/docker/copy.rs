@@ -1,0 +1,366 @@
+//! Files into a container and out of it, as tar archives through the daemon.
+
+use std::collections::HashMap;
+use std::fs::{self, Metadata};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bollard::errors::Error;
+use bollard::query_parameters::{
+    DownloadFromContainerOptionsBuilder, UploadToContainerOptionsBuilder,
+};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use rustix::fs::OFlags;
+use tar::{Builder, EntryType, Header};
+use tokio::sync::mpsc;
+
+use super::daemon::Daemon;
+use super::trouble::{self, Trouble};
+use crate::{ExecutorError, JobDir};
+
+/// A folder of ours, and what becomes of it in a container.
+#[derive(Clone, Debug)]
+pub(super) struct Folder {
+    from: PathBuf,
+    to: String,
+    uid: u32,
+    gid: u32,
+}
+
+impl Folder {
+    /// `from` to the absolute path `to`, belonging to root there.
+    pub(super) fn owned_by_root(from: PathBuf, to: &str) -> Self {
+        Self::owned_by(from, to, 0, 0)
+    }
+
+    /// `from` to the absolute path `to`, belonging to those there.
+    pub(super) fn owned_by(from: PathBuf, to: &str, uid: u32, gid: u32) -> Self {
+        let to = to.trim_start_matches('/').to_owned();
+        Self { from, to, uid, gid }
+    }
+}
+
+/// What has been copied: by our path, the state it was in.
+pub(super) type Seen = HashMap<PathBuf, Stamp>;
+
+/// Tells one state of a file from the next, as git's index does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    inode: u64,
+    size_bytes: u64,
+    changed_s: i64,
+    changed_ns: i64,
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            inode: metadata.ino(),
+            size_bytes: metadata.len(),
+            changed_s: metadata.ctime(),
+            changed_ns: metadata.ctime_nsec(),
+        }
+    }
+}
+
+/// How long the daemon may take over an archive.
+const UPLOAD_BOUND: Duration = Duration::from_secs(3600);
+
+/// Copies all in `folders` that is not as it was when it was seen last. Returns what is seen now.
+///
+/// Symbolic links and FIFOs arrive as such; sockets and devices don't. What is gone here stays there.
+pub(super) async fn upload(
+    daemon: &Daemon,
+    container: &str,
+    folders: Vec<Folder>,
+    mut seen: Seen,
+) -> Result<Seen, ExecutorError> {
+    let failed = |path: &Path, cause: io::Error| ExecutorError::Io {
+        path: path.to_owned(),
+        cause,
+    };
+    let root = folders
+        .first()
+        .map(|folder| folder.from.clone())
+        .unwrap_or_default();
+    let (news, seen) = tokio::task::spawn_blocking(move || {
+        let news = folders
+            .iter()
+            .map(|folder| Ok((folder.clone(), changed(&folder.from, &mut seen)?)))
+            .collect::<io::Result<Vec<_>>>();
+        news.map(|news| (news, seen))
+    })
+    .await
+    .map_err(|error| failed(&root, error.into()))?
+    .map_err(|error| failed(&root, error))?;
+    if news.iter().all(|(_, paths)| paths.is_empty()) {
+        return Ok(seen);
+    }
+
+    let (sender, chunks) = mpsc::channel(4);
+    // It ends by itself when the request does: nobody takes its chunks then.
+    let writer = tokio::task::spawn_blocking(move || {
+        let archive = Chunks {
+            sender: sender.clone(),
+        };
+        let written = write(news, io::BufWriter::with_capacity(CHUNK_BYTES, archive));
+        if let Err(error) = &written {
+            // The daemon must not take what there is for the whole.
+            let _ = sender.blocking_send(Err(io::Error::new(error.kind(), "archive cut short")));
+        }
+        written
+    });
+    let body =
+        bollard::body_try_stream(futures_util::stream::unfold(chunks, async |mut chunks| {
+            chunks.recv().await.map(|chunk| (chunk, chunks))
+        }));
+    let options = UploadToContainerOptionsBuilder::default().path("/").build();
+    let uploaded = daemon
+        .docker
+        .clone()
+        .with_timeout(UPLOAD_BOUND)
+        .upload_to_container(container, Some(options), body)
+        .await;
+    match writer.await.map_err(io::Error::from).flatten() {
+        // Nobody took its chunks: what the daemon said is the reason.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(failed(&root, error)),
+        Ok(()) | Err(_) => uploaded.map(|()| seen).map_err(|error| {
+            trouble::unavailable("could not copy the job's files into its container", &error)
+        }),
+    }
+}
+
+/// Everything in `folder` as it is now, as if it had been copied.
+pub(super) async fn see(folder: PathBuf) -> io::Result<Seen> {
+    tokio::task::spawn_blocking(move || {
+        let mut seen = Seen::default();
+        changed(&folder, &mut seen)?;
+        Ok(seen)
+    })
+    .await?
+}
+
+/// The beginning of a regular file of a container: at most `limit` bytes. `None` if it has none.
+pub(super) async fn read_file(
+    daemon: &Daemon,
+    container: &str,
+    path: &str,
+    limit: usize,
+) -> Result<Option<Vec<u8>>, Error> {
+    let options = DownloadFromContainerOptionsBuilder::default()
+        .path(path)
+        .build();
+    let mut chunks = daemon
+        .docker
+        .download_from_container(container, Some(options));
+    let mut archive = Vec::new();
+    // Besides the file there is its header, with room for its name and attributes.
+    while archive.len() < limit + 64 * 1024
+        && let Some(chunk) = chunks.next().await
+    {
+        match chunk {
+            Ok(chunk) => archive.extend_from_slice(&chunk),
+            Err(error) if Trouble::of(&error) == Trouble::Missing => return Ok(None),
+            Err(error) => return Err(error),
+        }
+    }
+    let mut archive = tar::Archive::new(archive.as_slice());
+    let Some(entry) = archive.entries()?.next() else {
+        return Ok(None);
+    };
+    let entry = entry?;
+    if !entry.header().entry_type().is_file() {
+        return Ok(None);
+    }
+    let mut bytes = Vec::new();
+    entry.take(limit as u64).read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
+}
+
+/// Writes the exit code that the script left in the container to the job's folder.
+pub(super) async fn fetch_exit(
+    daemon: &Daemon,
+    container: &str,
+    dir: &JobDir,
+) -> Result<(), Error> {
+    let path = format!("{}/exit", crate::CONTAINER_DIR);
+    let Some(code) = read_file(daemon, container, &path, 16).await? else {
+        return Ok(());
+    };
+    fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+        .open(dir.exit())?
+        .write_all(&code)?;
+    Ok(())
+}
+
+/// What in `folder`, itself included, is not as it was seen; parents before children. Sees it.
+fn changed(folder: &Path, seen: &mut Seen) -> io::Result<Vec<PathBuf>> {
+    let mut news = Vec::new();
+    let mut todo = vec![folder.to_owned()];
+    while let Some(path) = todo.pop() {
+        let metadata = fs::symlink_metadata(&path)?;
+        if metadata.is_dir() {
+            for entry in fs::read_dir(&path)? {
+                todo.push(entry?.path());
+            }
+        }
+        let stamp = Stamp::of(&metadata);
+        if seen.insert(path.clone(), stamp) != Some(stamp) {
+            news.push(path);
+        }
+    }
+    Ok(news)
+}
+
+fn write(news: Vec<(Folder, Vec<PathBuf>)>, to: impl Write) -> io::Result<()> {
+    let mut archive = Builder::new(to);
+    for (folder, paths) in news {
+        for path in paths {
+            append(&mut archive, &folder, &path)?;
+        }
+    }
+    archive.into_inner()?.flush()
+}
+
+fn append(archive: &mut Builder<impl Write>, folder: &Folder, path: &Path) -> io::Result<()> {
+    let below = path
+        .strip_prefix(&folder.from)
+        .expect("only what is in the folder was listed");
+    let name = Path::new(&folder.to).join(below);
+    let metadata = fs::symlink_metadata(path)?;
+    let kind = metadata.file_type();
+    let mut header = Header::new_gnu();
+    header.set_metadata(&metadata);
+    header.set_uid(folder.uid.into());
+    header.set_gid(folder.gid.into());
+    if kind.is_file() {
+        let file = fs::OpenOptions::new()
+            .read(true)
+            .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+            .open(path)?;
+        // A file that grows meanwhile must not run over the size that its header has.
+        let size = metadata.len();
+        archive.append_data(&mut header, name, Exactly { left: size, file })
+    } else if kind.is_symlink() {
+        header.set_size(0);
+        archive.append_link(&mut header, name, fs::read_link(path)?)
+    } else if kind.is_dir() {
+        header.set_size(0);
+        archive.append_data(&mut header, name, io::empty())
+    } else if kind.is_fifo() {
+        header.set_entry_type(EntryType::Fifo);
+        header.set_size(0);
+        archive.append_data(&mut header, name, io::empty())
+    } else {
+        Ok(())
+    }
+}
+
+/// Reads as many bytes of a file as its header has promised, or fails.
+struct Exactly {
+    left: u64,
+    file: fs::File,
+}
+
+impl Read for Exactly {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let most = usize::try_from(self.left)
+            .unwrap_or(usize::MAX)
+            .min(into.len());
+        if most == 0 {
+            return Ok(0);
+        }
+        let read = self.file.read(&mut into[..most])?;
+        if read == 0 {
+            return Err(io::Error::other("a file shrank while it was copied"));
+        }
+        self.left -= read as u64;
+        Ok(read)
+    }
+}
+
+const CHUNK_BYTES: usize = 256 * 1024;
+
+/// What is written becomes chunks of a request's body.
+struct Chunks {
+    sender: mpsc::Sender<io::Result<Bytes>>,
+}
+
+impl Write for Chunks {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.sender
+            .blocking_send(Ok(Bytes::copy_from_slice(bytes)))
+            .map_err(|_| io::ErrorKind::BrokenPipe)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn only_what_changed_is_copied_again() {
+        let root = tempfile::tempdir().unwrap();
+        let (kept, other) = (root.path().join("kept"), root.path().join("other"));
+        fs::write(&kept, "a").unwrap();
+        fs::write(&other, "a").unwrap();
+        let mut seen = Seen::default();
+        assert_eq!(changed(root.path(), &mut seen).unwrap().len(), 3);
+        assert!(changed(root.path(), &mut seen).unwrap().is_empty());
+        fs::write(&other, "bb").unwrap();
+        assert_eq!(changed(root.path(), &mut seen).unwrap(), [other]);
+    }
+
+    #[test]
+    fn an_archive_has_all_kinds_under_the_name_and_owner_of_the_other_side() {
+        let root = tempfile::tempdir().unwrap();
+        let long = "n".repeat(150);
+        fs::create_dir(root.path().join("dir")).unwrap();
+        fs::write(root.path().join("dir").join(&long), "text").unwrap();
+        symlink("/etc/passwd", root.path().join("link")).unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            root.path().join("fifo"),
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::from_raw_mode(0o666),
+            0,
+        )
+        .unwrap();
+        let folder = Folder::owned_by(root.path().to_owned(), "/home/me/project", 7, 8);
+        let paths = changed(root.path(), &mut Seen::default()).unwrap();
+        let mut bytes = Vec::new();
+        write(vec![(folder, paths)], &mut bytes).unwrap();
+
+        let mut found = HashMap::new();
+        let mut archive = tar::Archive::new(bytes.as_slice());
+        for entry in archive.entries().unwrap() {
+            let mut entry = entry.unwrap();
+            let mut text = String::new();
+            entry.read_to_string(&mut text).unwrap();
+            assert_eq!(entry.header().uid().unwrap(), 7);
+            assert_eq!(entry.header().gid().unwrap(), 8);
+            let name = entry.path().unwrap().display().to_string();
+            let name = name.trim_end_matches('/').to_owned();
+            found.insert(name, (entry.header().entry_type(), text));
+        }
+        let file = format!("home/me/project/dir/{long}");
+        assert_eq!(found[&file], (EntryType::Regular, "text".to_owned()));
+        assert_eq!(found["home/me/project"].0, EntryType::Directory);
+        assert_eq!(found["home/me/project/link"].0, EntryType::Symlink);
+        assert_eq!(found["home/me/project/fifo"].0, EntryType::Fifo);
+        assert_eq!(found.len(), 5);
+    }
+}

@@ -1,0 +1,219 @@
+//! Makes and starts one container, and leaves nothing behind where that fails.
+//!
+//! This runs in a task of its own. A request whose future is dropped may still be granted by the
+//! daemon, and a container made that way would have no owner; so the task carries on, learns the id,
+//! and takes the container away again.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bollard::errors::Error;
+use bollard::models::ContainerCreateBody;
+use bollard::query_parameters::CreateContainerOptionsBuilder;
+use model::ImageSpec;
+use tokio_util::sync::CancellationToken;
+
+use super::copy::{self, Folder, Seen};
+use super::daemon::Daemon;
+use super::image::Image;
+use super::pump::Copied;
+use super::spec::{self, Files};
+use super::trouble::{self, Trouble};
+use super::{Shared, Sharing};
+use crate::{CONTAINER_DIR, ExecutorError, JobDir, Launch};
+
+/// One container to be made.
+pub(super) struct Creation {
+    /// The executor's.
+    pub(super) shared: Arc<Shared>,
+    /// Where.
+    pub(super) daemon: Daemon,
+    /// Of which image, which is there.
+    pub(super) image: Image,
+    /// The image as the job asks for it.
+    pub(super) spec: ImageSpec,
+    /// What the job asks for besides.
+    pub(super) launch: Launch,
+    /// The job's folder.
+    pub(super) dir: JobDir,
+    /// Set when nobody waits for the container any more.
+    pub(super) dropped: CancellationToken,
+}
+
+/// Why no container was made.
+enum Unmade {
+    /// For good.
+    Failed(ExecutorError),
+    /// The daemon does not see the job's folder.
+    Unseen(ExecutorError),
+}
+
+impl From<ExecutorError> for Unmade {
+    fn from(error: ExecutorError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl Creation {
+    /// Makes the container and starts it.
+    pub(super) async fn run(self) -> Result<(), ExecutorError> {
+        let files = if self.shared.copies(&self.daemon) {
+            Files::Copied
+        } else {
+            Files::Mounted
+        };
+        let made = match (self.make(files).await, self.shared.settings.sharing) {
+            (Err(Unmade::Unseen(_)), Sharing::Auto) => {
+                tracing::info!(
+                    "Docker at `{}` does not see this machine's files; jobs' files are copied",
+                    self.daemon.endpoint
+                );
+                self.shared.sees_nothing.store(true, Ordering::Relaxed);
+                self.make(Files::Copied).await
+            }
+            (made, Sharing::Auto | Sharing::Shared | Sharing::Copied) => made,
+        };
+        made.map_err(|unmade| match unmade {
+            Unmade::Failed(error) | Unmade::Unseen(error) => error,
+        })
+    }
+
+    async fn make(&self, files: Files) -> Result<(), Unmade> {
+        self.shared.pumps.end(self.dir.key());
+        let namespace = &self.shared.settings.namespace;
+        let name = spec::container_name(namespace, self.dir.key());
+        let labels = spec::labels(namespace, self.dir.key());
+        let user = self.spec.user.as_deref().unwrap_or(&self.image.user);
+
+        let probe = (name.as_str(), labels.clone());
+        let identity = self
+            .shared
+            .identities
+            .resolve(&self.daemon, &self.image, user, probe)
+            .await?;
+        let working_directory =
+            spec::working_directory(&self.launch.working_directory, &identity.home)?;
+        let mut body = spec::container(
+            &self.dir,
+            &self.spec,
+            &self.launch,
+            (&identity, &working_directory),
+            files,
+            self.daemon.maker,
+        )?;
+        body.labels = Some(labels);
+        let container = self.create(&name, body).await?;
+
+        let copied = match files {
+            Files::Mounted => None,
+            Files::Copied => Some(Copied {
+                working_directory,
+                uid: identity.uid,
+                gid: identity.gid,
+                log_base_bytes: 0,
+            }),
+        };
+        let started = self.start(&container, &name, copied).await;
+        let abandoned = self.dropped.is_cancelled();
+        if started.is_err() || abandoned {
+            self.shared.pumps.end(self.dir.key());
+            if let Err(error) = super::remove(&self.daemon, &container).await {
+                tracing::warn!("container `{name}`, which did not start, is left behind: {error}");
+            }
+        }
+        Ok(started?)
+    }
+
+    /// Makes the container, in the place of one that a dropped launch left. Returns its id.
+    async fn create(&self, name: &str, body: ContainerCreateBody) -> Result<String, Unmade> {
+        let options = CreateContainerOptionsBuilder::default().name(name).build();
+        let docker = &self.daemon.docker;
+        let mut made = docker
+            .create_container(Some(options.clone()), body.clone())
+            .await;
+        if let Err(error) = &made
+            && Trouble::of(error) == Trouble::Conflict
+            // Else it may be the container of a launch that came after this one was dropped.
+            && !self.dropped.is_cancelled()
+        {
+            super::remove(&self.daemon, name).await?;
+            made = docker.create_container(Some(options), body).await;
+        }
+        let error = match made {
+            Ok(made) => return Ok(made.id),
+            Err(error) => error,
+        };
+        let what = format!("could not make a container of image `{}`", self.image.name);
+        let words = trouble::words(&error);
+        if words.contains("source path does not exist") {
+            return Err(Unmade::Unseen(ExecutorError::Unavailable {
+                what,
+                cause: format!("Docker does not see this machine's files, so copy them: {words}"),
+            }));
+        }
+        Err(Unmade::Failed(match Trouble::of(&error) {
+            Trouble::Refused => {
+                ExecutorError::Rejected(format!("the job's container can't be made: {words}"))
+            }
+            Trouble::Missing | Trouble::Conflict | Trouble::Fault | Trouble::Lost => {
+                trouble::unavailable(what, &error)
+            }
+        }))
+    }
+
+    /// Copies the files in if they have to be, and starts the container.
+    async fn start(
+        &self,
+        container: &str,
+        name: &str,
+        copied: Option<Copied>,
+    ) -> Result<(), ExecutorError> {
+        let mut seen = Seen::default();
+        if let Some(copied) = &copied {
+            let folders = [
+                Folder::owned_by_root(self.dir.io(), CONTAINER_DIR),
+                copied.work(&self.dir),
+            ];
+            seen = copy::upload(&self.daemon, container, folders.to_vec(), seen).await?;
+        }
+        if self.dropped.is_cancelled() {
+            return Err(ExecutorError::Vanished);
+        }
+        // The engine may answer as soon as it sees a question in the log, so all is in place first.
+        let pump = match copied {
+            None => None,
+            Some(copied) => Some(copied.prepare(&self.daemon, name, &self.dir, seen)?),
+        };
+        self.daemon
+            .docker
+            .start_container(container, None)
+            .await
+            .map_err(|error| self.not_started(&error))?;
+        if let Some(pump) = pump {
+            self.shared
+                .pumps
+                .begin(self.dir.key(), pump, self.shared.settings.patience);
+        }
+        Ok(())
+    }
+
+    fn not_started(&self, error: &Error) -> ExecutorError {
+        let words = trouble::words(error);
+        let image = &self.image.name;
+        if words.contains("passwd") || words.contains("unable to find user") {
+            let user = self.spec.user.as_deref().unwrap_or(&self.image.user);
+            return ExecutorError::Rejected(format!(
+                "image `{image}` has no user `{user}`: {words}"
+            ));
+        }
+        if words.contains("\"/bin/sh\"") {
+            return ExecutorError::Rejected(format!(
+                "image `{image}` has no `/bin/sh`, which every job needs: {words}"
+            ));
+        }
+        trouble::unavailable(
+            format!("could not start a container of image `{image}`"),
+            error,
+        )
+    }
+}

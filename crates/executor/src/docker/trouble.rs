@@ -1,0 +1,64 @@
+//! What an error of the daemon's API means to us.
+
+use bollard::errors::Error;
+
+use crate::ExecutorError;
+
+/// What an error means, as far as it decides what to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// There is no such container, image or file (404).
+    Missing,
+    /// It is there already, or not in the state for that (409).
+    Conflict,
+    /// The request can't be granted as it is (any other 4xx).
+    Refused,
+    /// The daemon met a fault of its own (5xx, or told of in the middle of an answer).
+    Fault,
+    /// No answer, or half of one: the daemon is gone, or going.
+    Lost,
+}
+
+impl Trouble {
+    /// Classifies `error`.
+    pub(super) fn of(error: &Error) -> Self {
+        if let Error::DockerResponseServerError { status_code, .. } = error {
+            match status_code {
+                404 => Self::Missing,
+                409 => Self::Conflict,
+                400..=499 => Self::Refused,
+                _ => Self::Fault,
+            }
+        } else if let Error::DockerStreamError { .. } = error {
+            Self::Fault
+        } else {
+            Self::Lost
+        }
+    }
+}
+
+/// What the daemon said, or else the innermost cause of why it said nothing.
+pub(super) fn words(error: &Error) -> String {
+    if let Error::DockerResponseServerError { message, .. } = error {
+        return message.trim().to_owned();
+    }
+    if let Error::DockerStreamError { error } = error {
+        return error.trim().to_owned();
+    }
+    if let Error::RequestTimeoutError = error {
+        return "it did not answer in time".to_owned();
+    }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+/// `error` as a fault of the daemon, met while doing `what`.
+pub(super) fn unavailable(what: impl Into<String>, error: &Error) -> ExecutorError {
+    ExecutorError::Unavailable {
+        what: what.into(),
+        cause: words(error),
+    }
+}

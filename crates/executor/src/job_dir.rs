@@ -1,0 +1,227 @@
+//! The folder of one attempt: all that its container, its executor and the engine share.
+//!
+//! ```text
+//! <root>/<uuid>.<attempt>/
+//!   work/         the job's working directory
+//!   io/           seen inside at CONTAINER_DIR
+//!     steps.sh    the generated script
+//!     steps/      the users' commands, a file each
+//!     log         all output, with the script's markers
+//!     answer      a FIFO: the engine's answers to a waiting script
+//!     exit        the script's exit code, written last
+//!   …             whatever else the executor keeps there (never seen inside)
+//! ```
+//!
+//! A job may write whatever it likes into `io/` and `work/`, symbolic links too. Whoever reads there
+//! from outside opens with `O_NOFOLLOW` and trusts nothing.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use model::AttemptKey;
+use rustix::fs::{FileType, Mode, OFlags};
+
+/// Where a job finds its `io/` folder.
+pub const CONTAINER_DIR: &str = "/.popsicle";
+
+/// The folder of one attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobDir {
+    path: PathBuf,
+    key: AttemptKey,
+}
+
+impl JobDir {
+    /// The folder of `key` below `root`; makes nothing.
+    pub fn new(root: &Path, key: AttemptKey) -> Self {
+        Self {
+            path: root.join(key.to_string()),
+            key,
+        }
+    }
+
+    /// Makes the folder, emptied if it was there, with its `io/`, `work/`, log and FIFO.
+    ///
+    /// The folder itself is open to its owner alone; what is inside is open to all, because a
+    /// container's user may be anyone.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn create(&self) -> io::Result<()> {
+        self.delete()?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.path)?;
+        for open in [self.io(), self.io().join("steps"), self.work()] {
+            fs::create_dir(&open)?;
+            rustix::fs::chmod(&open, Mode::from_raw_mode(0o777))?;
+        }
+        fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(self.log())?;
+        rustix::fs::chmod(self.log(), Mode::from_raw_mode(0o666))?;
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            self.answer(),
+            FileType::Fifo,
+            Mode::from_raw_mode(0o666),
+            0,
+        )?;
+        rustix::fs::chmod(self.answer(), Mode::from_raw_mode(0o666))?;
+        Ok(())
+    }
+
+    /// Removes the folder and all in it; does nothing if it is not there.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn delete(&self) -> io::Result<()> {
+        match fs::remove_dir_all(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            // Where we are not root, a job can close its own folders to us.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                open_folders(&self.path)?;
+                fs::remove_dir_all(&self.path)
+            }
+            other => other,
+        }
+    }
+
+    /// Whose it is.
+    pub fn key(&self) -> AttemptKey {
+        self.key
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The job's working directory.
+    pub fn work(&self) -> PathBuf {
+        self.path.join("work")
+    }
+
+    /// What is seen inside at [`CONTAINER_DIR`].
+    pub fn io(&self) -> PathBuf {
+        self.path.join("io")
+    }
+
+    /// The generated script.
+    pub fn script(&self) -> PathBuf {
+        self.io().join("steps.sh")
+    }
+
+    /// All output.
+    pub fn log(&self) -> PathBuf {
+        self.io().join("log")
+    }
+
+    /// The FIFO of the engine's answers.
+    pub fn answer(&self) -> PathBuf {
+        self.io().join("answer")
+    }
+
+    /// Where the script writes its exit code.
+    pub fn exit(&self) -> PathBuf {
+        self.io().join("exit")
+    }
+
+    /// Appends a line of ours to the log, for what happens before the script starts.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn note(&self, line: &str) -> io::Result<()> {
+        let mut log = fs::OpenOptions::new()
+            .append(true)
+            .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+            .open(self.log())?;
+        log.write_all(format!("{line}\n").as_bytes())
+    }
+
+    /// The exit code that the script wrote, if it got that far.
+    pub fn exit_code(&self) -> Option<i32> {
+        // A few bytes at most: a job can put anything there.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = rustix::fs::open(self.exit(), flags, Mode::empty()).ok()?;
+        let mut bytes = [0; 16];
+        let read = rustix::io::read(&file, &mut bytes).ok()?;
+        std::str::from_utf8(&bytes[..read])
+            .ok()?
+            .trim()
+            .parse()
+            .ok()
+    }
+}
+
+/// Opens a folder and all below it to their owner; follows no links.
+fn open_folders(folder: &Path) -> io::Result<()> {
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            open_folders(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::JobUuid;
+
+    fn dir(root: &Path) -> JobDir {
+        let job: JobUuid = "550e8400-e29b-41d4-a716-446655440000".parse().unwrap();
+        let dir = JobDir::new(root, AttemptKey { job, attempt: 1 });
+        dir.create().unwrap();
+        dir
+    }
+
+    #[test]
+    fn a_folder_is_made_empty_and_goes_away_whole() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = dir(root.path());
+        fs::write(dir.work().join("file"), "x").unwrap();
+        dir.note("Pulling image").unwrap();
+        assert_eq!(fs::read_to_string(dir.log()).unwrap(), "Pulling image\n");
+        dir.create().unwrap();
+        assert_eq!(fs::read_dir(dir.work()).unwrap().count(), 0);
+        assert_eq!(fs::read_to_string(dir.log()).unwrap(), "");
+        dir.delete().unwrap();
+        dir.delete().unwrap();
+        assert!(!dir.path().exists());
+    }
+
+    #[test]
+    fn a_folder_that_the_job_closed_goes_away_too() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = dir(root.path());
+        let closed = dir.work().join("closed");
+        fs::create_dir_all(closed.join("inner")).unwrap();
+        fs::set_permissions(closed.join("inner"), fs::Permissions::from_mode(0o000)).unwrap();
+        fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
+        // As root nothing is closed; what opens it must do no harm then.
+        open_folders(dir.path()).unwrap();
+        dir.delete().unwrap();
+        assert!(!dir.path().exists());
+    }
+
+    #[test]
+    fn an_exit_code_is_read_with_suspicion() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = dir(root.path());
+        assert_eq!(dir.exit_code(), None);
+        fs::write(dir.exit(), "3\n").unwrap();
+        assert_eq!(dir.exit_code(), Some(3));
+        fs::write(dir.exit(), "x".repeat(1 << 20)).unwrap();
+        assert_eq!(dir.exit_code(), None);
+        fs::remove_file(dir.exit()).unwrap();
+        std::os::unix::fs::symlink("/etc/hostname", dir.exit()).unwrap();
+        assert_eq!(dir.exit_code(), None);
+    }
+}

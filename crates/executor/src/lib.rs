@@ -1,0 +1,150 @@
+//! What runs a job: one trait, one job in, its output and how it exited out.
+//!
+//! An executor knows containers and nothing else: not plans, steps, databases or forges. It is given a
+//! [`JobDir`] whose `io/` folder holds a script, starts one container whose first process runs that
+//! script, sees to it that all its output lands in one file, and tells how the container exited. What
+//! the output means is the engine's business.
+//!
+//! Everything is addressed by the attempt's key, which names the folder and the container, so that a
+//! new server can take up what an earlier one started.
+
+mod exit;
+mod job_dir;
+
+pub mod docker;
+pub mod native;
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use model::{AttemptKey, ImageSpec};
+
+pub use exit::Exit;
+pub use job_dir::{CONTAINER_DIR, JobDir};
+
+/// What to start: all that an executor needs, and nothing of the plan's language.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub struct Launch {
+    /// Where.
+    pub place: Place,
+    /// Where the job's `work/` folder is found inside: absolute, or from `~` (the home of the user
+    /// that the job runs as).
+    pub working_directory: String,
+    /// The environment of the first process, later ones winning; the image's own comes before it.
+    pub environment: Vec<(String, String)>,
+    /// What it may use at most.
+    pub limits: Limits,
+}
+
+/// Where a job runs.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub enum Place {
+    /// A container of this image.
+    Container(ImageSpec),
+    /// A copy-on-write view of this machine.
+    Machine,
+}
+
+/// What one job may use at most; what is `None` is not limited.
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Limits {
+    /// Memory, in bytes.
+    pub memory_bytes: Option<u64>,
+    /// Processor time, in thousandths of a core.
+    pub millicpus: Option<u64>,
+    /// Processes and threads at one time.
+    pub pids: Option<u64>,
+}
+
+/// One way of running jobs.
+///
+/// Per attempt the order is `launch`, any number of `wait` and `stop`, `remove`. Calls for different
+/// attempts may run at the same time. Every method can be dropped at any await and called again:
+/// `launch` after a dropped `launch` starts from nothing, the others are idempotent. None of them
+/// ends what runs when it is dropped.
+#[async_trait]
+pub trait Executor: Send + Sync + fmt::Debug {
+    /// The word for it in settings, logs and tables: `native`, `docker`.
+    fn name(&self) -> &'static str;
+
+    /// Whether it can run jobs of that kind, and if not, why and what to do about it.
+    fn accepts(&self, place: &Place) -> Result<(), String>;
+
+    /// Starts the container and returns once its first process runs.
+    ///
+    /// That process is `/bin/sh <CONTAINER_DIR>/steps.sh`, with its standard input empty and its
+    /// working directory `/`. Everything that it and its children write to standard output and
+    /// error lands in [`JobDir::log`], in order, byte for byte, appended. Before the first process
+    /// starts, the executor may append lines of its own there (`Pulling image …`).
+    /// `dir.work()` is found inside at `launch.working_directory`, writable for the job's user;
+    /// `HOME` and [`WORK_DIR_VARIABLE`] (the absolute path of the working directory) are set.
+    ///
+    /// # Errors
+    /// [`ExecutorError::Rejected`] where the job asks for what can't be had (no such image), and
+    /// the other kinds for faults of ours. Nothing is left behind after an error.
+    async fn launch(&self, dir: &JobDir, launch: &Launch) -> Result<(), ExecutorError>;
+
+    /// Waits until the container has exited, and tells how. All output is in the log by then.
+    ///
+    /// # Errors
+    /// [`ExecutorError::Vanished`] where there is no such container and no trace of how it ended.
+    async fn wait(&self, dir: &JobDir) -> Result<Exit, ExecutorError>;
+
+    /// Ends the container: asks its processes to (`SIGTERM`), and kills all of them after `grace`.
+    /// Returns once it has exited; does nothing if it has already, or never was.
+    async fn stop(&self, dir: &JobDir, grace: Duration) -> Result<(), ExecutorError>;
+
+    /// Removes the container and all that it took outside `dir`, killing it first if it runs.
+    /// Does nothing if there is none.
+    async fn remove(&self, dir: &JobDir) -> Result<(), ExecutorError>;
+
+    /// The attempts whose containers this executor really holds in this server's namespace, running
+    /// or exited but not removed.
+    async fn held(&self) -> Result<Vec<AttemptKey>, ExecutorError>;
+
+    /// Whether it works on this machine, for `popsicle doctor`.
+    async fn check(&self) -> Check;
+}
+
+/// Set inside every job: the absolute path at which `work/` is found.
+pub const WORK_DIR_VARIABLE: &str = "POPSICLE_WORKING_DIRECTORY";
+
+/// What `popsicle doctor` says of an executor.
+#[derive(Clone, Debug)]
+pub struct Check {
+    /// Whether jobs can run.
+    pub works: bool,
+    /// What it found, for people: a version, a socket; or what is missing.
+    pub finding: String,
+    /// What to do where something is missing.
+    pub mend: Option<String>,
+}
+
+/// Why an executor could not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecutorError {
+    /// The job asks for what can't be had; the user can mend it.
+    #[error("{0}")]
+    Rejected(String),
+    /// The thing that runs containers can't be reached or refused its work.
+    #[error("{what}: {cause}")]
+    Unavailable {
+        /// What was tried, a lower-case fragment with the names it concerns.
+        what: String,
+        /// What it met.
+        cause: String,
+    },
+    /// There is no such container, and nothing tells how it ended.
+    #[error("the job's container is gone, and nothing tells how it ended")]
+    Vanished,
+    /// A file of the job's directory could not be used.
+    #[error("could not use `{path}`")]
+    Io {
+        /// Which.
+        path: std::path::PathBuf,
+        /// Why.
+        #[source]
+        cause: std::io::Error,
+    },
+}

@@ -1,0 +1,388 @@
+//! Jobs as containers of our own making, without any daemon: Linux namespaces and a copy-on-write view
+//! of this machine.
+//!
+//! The executor writes down what to run, starts a shim ([`shim::main`]) and hears from it whether the
+//! job runs. From then on the job directory tells everything ([`order`] lists its files), so that
+//! another executor, in another process, can wait for the job, stop it and remove it.
+//!
+//! Why not `libcontainer`, which does the same from an OCI bundle: it fails where it can't make a
+//! control group in every old hierarchy, which keeps an ordinary user of a machine with old or mixed
+//! control groups from running anything; and by the system calls it makes it needs Linux 5.12, where
+//! these need 5.3. Speed is no reason: with limits set both take the same time; only without limits,
+//! where no group is made here, is this faster by a third. What it would save is little: [`root`],
+//! [`confine`] and [`groups`] are each a list of system calls.
+//!
+//! Known limits: the network is the machine's, there is no seccomp filter, and [`Place::Machine`] is
+//! the only place.
+
+mod check;
+mod confine;
+mod groups;
+mod holder;
+mod mounts;
+mod order;
+mod process;
+mod root;
+pub mod shim;
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use model::AttemptKey;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+use crate::{Check, Executor, ExecutorError, Exit, JobDir, Launch, Limits, Place};
+use groups::Hierarchies;
+use holder::Holder;
+use order::{Files, Order, Reply};
+
+/// How long a job may take to start: it takes milliseconds, unless the machine is out of something.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The longest line that a shim may answer, in bytes.
+const REPLY_LIMIT: u64 = 64 * 1024;
+
+/// How the native executor is set up.
+#[derive(Clone, Debug)]
+pub struct NativeSettings {
+    /// The folder of all job directories; hidden from jobs.
+    pub jobs: PathBuf,
+    /// This server's name among those that share `jobs`.
+    pub namespace: String,
+    /// How to start a program that calls [`shim::main`] with its last argument, which is appended
+    /// here: `[<this program>, "shim"]`.
+    pub shim: Vec<OsString>,
+    /// What jobs must not see of this machine, beside `/home`, `/root`, `/run`, `/tmp` and
+    /// `/var/tmp`: the server's data. What is not there is left out.
+    pub hidden: Vec<PathBuf>,
+    /// For each limit that a launch doesn't state.
+    pub limits: Limits,
+}
+
+/// Runs jobs on this machine itself.
+#[derive(Debug)]
+pub struct NativeExecutor {
+    settings: NativeSettings,
+    hierarchies: Hierarchies,
+}
+
+impl NativeExecutor {
+    /// An executor of these settings; looks what control groups this machine has.
+    pub fn new(settings: NativeSettings) -> Self {
+        Self {
+            settings,
+            hierarchies: Hierarchies::find(),
+        }
+    }
+
+    fn order(&self, dir: &JobDir, launch: &Launch) -> Order {
+        let (asked, default) = (launch.limits, self.settings.limits);
+        let limits = Limits {
+            memory_bytes: asked.memory_bytes.or(default.memory_bytes),
+            millicpus: asked.millicpus.or(default.millicpus),
+            pids: asked.pids.or(default.pids),
+        };
+        let mut hidden = self.settings.hidden.clone();
+        hidden.push(self.settings.jobs.clone());
+        Order {
+            namespace: self.settings.namespace.clone(),
+            launch: launch.clone(),
+            path: search_path(),
+            hidden,
+            groups: self.hierarchies.plan(dir.key(), &limits),
+        }
+    }
+
+    /// Starts the shim; the lock is its from the first moment.
+    fn spawn(&self, dir: &JobDir, order: &Order) -> Result<Child, ExecutorError> {
+        for path in [dir.io(), dir.work()] {
+            fs::metadata(&path).map_err(|cause| ExecutorError::Io { path, cause })?;
+        }
+        let files = Files::of(dir);
+        files.write_order(order)?;
+        let lock = holder::lock(&files)?;
+        let path = files.log();
+        let log = File::create(&path).map_err(|cause| ExecutorError::Io { path, cause })?;
+        let unavailable = |cause: String| ExecutorError::Unavailable {
+            what: format!("could not start the shim `{}`", self.shim()),
+            cause,
+        };
+        let [program, arguments @ ..] = self.settings.shim.as_slice() else {
+            return Err(unavailable("no program is set".to_owned()));
+        };
+        let dir =
+            std::path::absolute(dir.path()).map_err(|error| unavailable(error.to_string()))?;
+        Command::new(program)
+            .args(arguments)
+            .arg(dir)
+            // The server's environment holds secrets, and a job's user may be the shim's.
+            .env_clear()
+            .current_dir("/")
+            .stdin(lock)
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .map_err(|error| unavailable(error.to_string()))
+    }
+
+    fn shim(&self) -> String {
+        let words = self.settings.shim.iter().map(|word| word.to_string_lossy());
+        words.collect::<Vec<_>>().join(" ")
+    }
+
+    /// Starts the job, and leaves nothing behind on an error.
+    async fn try_launch(&self, dir: &JobDir, launch: &Launch) -> Result<(), ExecutorError> {
+        self.accepts(&launch.place)
+            .map_err(ExecutorError::Rejected)?;
+        // An earlier launch may have been given up at any point.
+        self.remove(dir).await?;
+        let Err(error) = self.start(dir, launch).await else {
+            return Ok(());
+        };
+        if let Err(second) = self.remove(dir).await {
+            tracing::warn!(job = %dir.key(), %second, "a job that could not be started left things behind");
+        }
+        Err(error)
+    }
+
+    /// Starts the job; on an error something may be left.
+    async fn start(&self, dir: &JobDir, launch: &Launch) -> Result<(), ExecutorError> {
+        let order = self.order(dir, launch);
+        let mut shim = self.spawn(dir, &order)?;
+        let reply = timeout(START_TIMEOUT, reply(&mut shim)).await;
+        let what = format!("could not hear from the shim `{}`", self.shim());
+        let reply = reply.unwrap_or_else(|_| {
+            let seconds = START_TIMEOUT.as_secs();
+            Err(io::Error::other(format!("no answer for {seconds} s")))
+        });
+        match reply {
+            Ok(Some(Reply::Started)) => Ok(()),
+            Ok(Some(Reply::Rejected(why))) => Err(ExecutorError::Rejected(why)),
+            Ok(Some(Reply::Failed { what, cause })) => {
+                Err(ExecutorError::Unavailable { what, cause })
+            }
+            Ok(None) => Err(ExecutorError::Unavailable {
+                what,
+                cause: last_words(&Files::of(dir)),
+            }),
+            Err(cause) => Err(ExecutorError::Unavailable {
+                what,
+                cause: cause.to_string(),
+            }),
+        }
+    }
+}
+
+#[async_trait]
+impl Executor for NativeExecutor {
+    fn name(&self) -> &'static str {
+        "native"
+    }
+
+    fn accepts(&self, place: &Place) -> Result<(), String> {
+        match place {
+            Place::Machine => check::refusal(Path::new("/proc/sys")).map_or(Ok(()), Err),
+            Place::Container(image) => Err(format!(
+                "the native executor runs `machine` jobs only, not image `{}`; use the docker executor \
+                 for it",
+                image.image
+            )),
+        }
+    }
+
+    async fn launch(&self, dir: &JobDir, launch: &Launch) -> Result<(), ExecutorError> {
+        self.try_launch(dir, launch).await.map_err(check::advise)
+    }
+
+    async fn wait(&self, dir: &JobDir) -> Result<Exit, ExecutorError> {
+        let files = Files::of(dir);
+        if let Some(holder) = Holder::find(&files).await? {
+            holder.gone().await?;
+        }
+        // A shim that was killed has written nothing, but the job's script may have.
+        files
+            .read_exit()?
+            .or_else(|| dir.exit_code().map(Exit::Code))
+            .ok_or(ExecutorError::Vanished)
+    }
+
+    async fn stop(&self, dir: &JobDir, grace: Duration) -> Result<(), ExecutorError> {
+        let Some(holder) = Holder::find(&Files::of(dir)).await? else {
+            return Ok(());
+        };
+        match timeout(grace, holder.ask()).await {
+            Ok(gone) => gone,
+            Err(_) => holder.kill().await,
+        }
+    }
+
+    async fn remove(&self, dir: &JobDir) -> Result<(), ExecutorError> {
+        let files = Files::of(dir);
+        if let Some(holder) = Holder::find(&files).await? {
+            holder.kill().await?;
+        }
+        spawn_blocking(move || clean(&files))
+            .await
+            .map_err(|error| ExecutorError::Unavailable {
+                what: "could not remove what a job left".to_owned(),
+                cause: error.to_string(),
+            })?
+    }
+
+    async fn held(&self) -> Result<Vec<AttemptKey>, ExecutorError> {
+        let (jobs, namespace) = (self.settings.jobs.clone(), self.settings.namespace.clone());
+        spawn_blocking(move || held(&jobs, &namespace))
+            .await
+            .map_err(|error| ExecutorError::Unavailable {
+                what: "could not list the jobs".to_owned(),
+                cause: error.to_string(),
+            })?
+    }
+
+    async fn check(&self) -> Check {
+        check::check(self).await
+    }
+}
+
+/// Reads the shim's answer; `None` if it ended without one.
+async fn reply(shim: &mut Child) -> io::Result<Option<Reply>> {
+    let Some(out) = shim.stdout.take() else {
+        return Ok(None);
+    };
+    let mut line = String::new();
+    BufReader::new(out.take(REPLY_LIMIT))
+        .read_line(&mut line)
+        .await?;
+    if line.is_empty() {
+        return Ok(None);
+    }
+    Ok(serde_json::from_str(&line).map(Some)?)
+}
+
+/// What a shim that ended without an answer had to say.
+fn last_words(files: &Files) -> String {
+    let log = fs::read(files.log()).unwrap_or_default();
+    let log = String::from_utf8_lossy(&log);
+    match log.lines().rev().find(|line| !line.trim().is_empty()) {
+        Some(line) => format!("it ended: {}", line.trim()),
+        None => "it ended without a word".to_owned(),
+    }
+}
+
+/// The server's own search path, and the usual folders after it.
+fn search_path() -> String {
+    let own = std::env::var("PATH").unwrap_or_default();
+    let mut folders = own
+        .split(':')
+        .filter(|folder| folder.starts_with('/'))
+        .collect::<Vec<_>>();
+    for usual in [
+        "/usr/local/sbin",
+        "/usr/local/bin",
+        "/usr/sbin",
+        "/usr/bin",
+        "/sbin",
+        "/bin",
+    ] {
+        if !folders.contains(&usual) {
+            folders.push(usual);
+        }
+    }
+    folders.join(":")
+}
+
+/// Removes all of ours from a job directory that nobody holds. The order goes last: as long as it is
+/// there, the job is held.
+fn clean(files: &Files) -> Result<(), ExecutorError> {
+    // An order that can't be read was never carried out: it is written before the shim is started.
+    if let Ok(Some(order)) = files.read_order() {
+        order
+            .groups
+            .remove()
+            .map_err(|cause| ExecutorError::Unavailable {
+                what: "could not remove the job's control group".to_owned(),
+                cause: cause.to_string(),
+            })?;
+    }
+    let scratch = files.scratch();
+    remove_tree(&scratch).map_err(|cause| ExecutorError::Io {
+        path: scratch,
+        cause,
+    })?;
+    for path in [
+        files.shim(),
+        files.init(),
+        files.exit(),
+        files.exit_draft(),
+        files.log(),
+        files.lock(),
+        files.order(),
+    ] {
+        match fs::remove_file(&path) {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
+                return Err(ExecutorError::Io { path, cause });
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Removes a folder whose owner may have been shut out of parts of it by the job.
+fn remove_tree(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            open_folders(path)?;
+            fs::remove_dir_all(path)
+        }
+        other => other,
+    }
+}
+
+fn open_folders(path: &Path) -> io::Result<()> {
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        // Not of what a link points to.
+        if entry.file_type()?.is_dir() {
+            open_folders(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn held(jobs: &Path, namespace: &str) -> Result<Vec<AttemptKey>, ExecutorError> {
+    let error = |cause| ExecutorError::Io {
+        path: jobs.to_owned(),
+        cause,
+    };
+    let entries = match fs::read_dir(jobs) {
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.map_err(error)?,
+    };
+    let mut keys = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(error)?.file_name();
+        let Some(key) = name.to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        let order = Files::of(&JobDir::new(jobs, key)).read_order();
+        if let Ok(Some(order)) = order
+            && order.namespace == namespace
+        {
+            keys.push(key);
+        }
+    }
+    keys.sort();
+    Ok(keys)
+}

@@ -1,0 +1,352 @@
+//! What `popsicle shim <job dir>` runs: it holds one job, and writes down how it exited.
+//!
+//! It is a process of its own so that the server can end, crash and be replaced while jobs run. So it
+//! is plain and small: one thread, no runtime, and nothing to do but to wait once the job is started.
+//!
+//! 1. It reads its [`Order`], and enters new mount, PID, UTS and IPC namespaces; as an ordinary user a
+//!    user namespace first, in which that user is root and nobody else exists.
+//! 2. It makes the job's root and changes its own root to it ([`super::root`]). Whatever it needs of the
+//!    job directory afterwards it has opened before.
+//! 3. It starts `/bin/sh` as the first process of the PID namespace, which takes the last steps of its
+//!    confinement itself ([`super::confine`]). When that process ends, the kernel ends all others in the
+//!    namespace before the shim hears of it; when the shim ends, the kernel ends that process.
+//! 4. It tells the executor, waits, writes the exit.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::FdFlags;
+use rustix::thread::UnshareFlags;
+
+use super::confine::{Unconfined, confine};
+use super::groups::Doors;
+use super::order::{Files, Order, Reply};
+use super::process::{Process, remember};
+use super::root::{self, HOME, View};
+use crate::{CONTAINER_DIR, ExecutorError, Exit, JobDir, WORK_DIR_VARIABLE};
+
+/// Why a shim could not hold its job.
+#[derive(Debug, thiserror::Error)]
+pub enum ShimError {
+    /// Started by someone who is not an executor.
+    #[error("the server starts this by itself for each job; it is of no use otherwise")]
+    Stray,
+    /// The program had started threads before it called [`main`].
+    #[error("a shim must be started before any thread is")]
+    Threads,
+    /// The job asks for what can't be had.
+    #[error("{0}")]
+    Rejected(String),
+    /// A step towards the job's start failed.
+    #[error("could not {what}")]
+    Step {
+        /// Which, as what follows `could not`.
+        what: &'static str,
+        /// Why.
+        #[source]
+        cause: io::Error,
+    },
+    /// A file of the job directory could not be read.
+    #[error(transparent)]
+    Files(#[from] ExecutorError),
+}
+
+impl ShimError {
+    pub(super) fn step(what: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |cause| Self::Step { what, cause }
+    }
+
+    fn reply(&self) -> Reply {
+        match self {
+            Self::Rejected(why) => Reply::Rejected(why.clone()),
+            Self::Step { what, cause } => Reply::Failed {
+                what: format!("could not {what}"),
+                cause: cause.to_string(),
+            },
+            Self::Stray | Self::Threads | Self::Files(_) => Reply::Failed {
+                what: "could not hold the job".to_owned(),
+                cause: self.to_string(),
+            },
+        }
+    }
+}
+
+/// Holds the job of the directory `dir` until it has exited.
+///
+/// The caller must have started no thread yet: the kernel makes user namespaces for nobody else.
+///
+/// # Errors
+/// Whatever kept the job from starting, which has been told to the executor by then, or its exit from
+/// being written down.
+pub fn main(dir: &Path) -> Result<(), ShimError> {
+    let key = dir.file_name().and_then(OsStr::to_str).unwrap_or_default();
+    let (Ok(key), Some(jobs)) = (key.parse(), dir.parent()) else {
+        return Err(ShimError::Stray);
+    };
+    let dir = JobDir::new(jobs, key);
+    check_lock(&dir)?;
+    let started = start(&dir);
+    let reply = match &started {
+        Ok(_) => Reply::Started,
+        Err(error) => error.reply(),
+    };
+    tell(&reply);
+    started?.hold()
+}
+
+/// A job that runs.
+struct Held {
+    init: Child,
+    doors: Arc<Doors>,
+    record: Record,
+}
+
+impl Held {
+    fn hold(mut self) -> Result<(), ShimError> {
+        let status = self
+            .init
+            .wait()
+            .map_err(ShimError::step("wait for the job"))?;
+        self.record
+            .write(exit_of(status, &self.doors))
+            .map_err(ShimError::step("write down how the job exited"))
+    }
+}
+
+fn exit_of(status: ExitStatus, doors: &Doors) -> Exit {
+    let code = status
+        .code()
+        .unwrap_or_else(|| 128 + status.signal().unwrap_or_default());
+    // A job may lose a process to the limit and get over it.
+    if code != 0 && doors.had_deaths() {
+        Exit::OutOfMemory
+    } else {
+        Exit::Code(code)
+    }
+}
+
+/// The executor locks the file and passes it as standard input, so that there is no moment at which
+/// the shim runs and its lock is free.
+fn check_lock(dir: &JobDir) -> Result<(), ShimError> {
+    let stdin = rustix::fs::fstat(io::stdin()).map_err(|_| ShimError::Stray)?;
+    let lock = fs::metadata(Files::of(dir).lock()).map_err(|_| ShimError::Stray)?;
+    if (lock.dev(), lock.ino()) == (stdin.st_dev, stdin.st_ino) {
+        Ok(())
+    } else {
+        Err(ShimError::Stray)
+    }
+}
+
+fn tell(reply: &Reply) {
+    let mut line = serde_json::to_vec(reply).unwrap_or_default();
+    line.push(b'\n');
+    let mut out = io::stdout();
+    // The executor may be gone, as it may be at any later time.
+    let _ = out.write_all(&line).and_then(|()| out.flush());
+}
+
+fn start(dir: &JobDir) -> Result<Held, ShimError> {
+    let threads = fs::read_dir("/proc/self/task").map_err(ShimError::step("count threads"))?;
+    if threads.count() != 1 {
+        return Err(ShimError::Threads);
+    }
+    keep_files().map_err(ShimError::step("keep the server's open files from the job"))?;
+    // Out of reach of whoever ends the server's session or its service.
+    rustix::process::setsid()
+        .map_err(io::Error::from)
+        .map_err(ShimError::step("leave the server's session"))?;
+    let proc = File::open("/proc").map_err(ShimError::step("open `/proc`"))?;
+    let files = Files::of(dir);
+    remember(&proc, std::process::id())
+        .and_then(|text| fs::write(files.shim(), text))
+        .map_err(ShimError::step("write down which process the shim is"))?;
+    let order = files.read_order()?.ok_or(ShimError::Stray)?;
+    let working_directory =
+        root::resolve(&order.launch.working_directory).map_err(ShimError::Rejected)?;
+    order.groups.move_shim();
+    let doors = Arc::new(order.groups.make());
+    let record = Record::prepare(dir).map_err(ShimError::step("prepare the job's record"))?;
+    let log = open_log(dir).map_err(ShimError::step("open the job's log"))?;
+    let view = enter_namespaces()?;
+    let hostname = hostname(dir);
+    rustix::system::sethostname(hostname.as_bytes())
+        .map_err(io::Error::from)
+        .map_err(ShimError::step("name the job's host"))?;
+    root::enter(dir, view, &working_directory, &order.hidden, &hostname)?;
+    let environment = environment(&order, &working_directory);
+    let init = spawn(log, environment, Arc::clone(&doors))?;
+    remember(&proc, init.id())
+        .and_then(|text| record.note_init(&text))
+        .map_err(ShimError::step("write down which process the job is"))?;
+    Ok(Held {
+        init,
+        doors,
+        record,
+    })
+}
+
+/// Keeps whatever this process inherited open from the job: a server may be started by anything.
+fn keep_files() -> io::Result<()> {
+    for entry in fs::read_dir("/proc/self/fd")? {
+        let name = entry?.file_name();
+        let Some(number) = name.to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        #[expect(
+            unsafe_code,
+            reason = "inherited files are known by their numbers only"
+        )]
+        // SAFETY: the number was listed as open (the list itself is, too), there is no other thread
+        // that could have closed it, and it is not used beyond this loop.
+        let file = unsafe { BorrowedFd::borrow_raw(number) };
+        rustix::io::fcntl_setfd(file, FdFlags::CLOEXEC)?;
+    }
+    Ok(())
+}
+
+/// Enters the namespaces that a container consists of. The network stays the machine's.
+fn enter_namespaces() -> Result<View, ShimError> {
+    let new =
+        UnshareFlags::NEWNS | UnshareFlags::NEWPID | UnshareFlags::NEWUTS | UnshareFlags::NEWIPC;
+    match unshare(new) {
+        Ok(()) => return Ok(View::CopyOnWrite),
+        Err(cause) if cause.kind() == io::ErrorKind::PermissionDenied => {}
+        Err(cause) => return Err(ShimError::step("make namespaces")(cause)),
+    }
+    let (user, group) = (rustix::process::getuid(), rustix::process::getgid());
+    unshare(new | UnshareFlags::NEWUSER).map_err(ShimError::step("make a user namespace"))?;
+    // In this order: a group map is refused to ordinary users while groups can be dropped.
+    fs::write("/proc/self/setgroups", "deny")
+        .and_then(|()| fs::write("/proc/self/uid_map", format!("0 {} 1", user.as_raw())))
+        .and_then(|()| fs::write("/proc/self/gid_map", format!("0 {} 1", group.as_raw())))
+        .map_err(ShimError::step("become root in a user namespace"))?;
+    Ok(View::ReadOnly)
+}
+
+fn unshare(flags: UnshareFlags) -> io::Result<()> {
+    #[expect(unsafe_code, reason = "rustix marks it for the sake of `FILES`")]
+    // SAFETY: the only flag that could break other code's assumptions is `FILES`, which is not among
+    // those that this module passes.
+    let unshared = unsafe { rustix::thread::unshare_unsafe(flags) };
+    Ok(unshared?)
+}
+
+/// What the job's host is called. It begins with a letter, because a name of digits alone would be
+/// taken for an address.
+fn hostname(dir: &JobDir) -> String {
+    let key = dir.key().job.to_string();
+    let short = key.split('-').next().unwrap_or_default();
+    format!("job-{short}")
+}
+
+fn open_log(dir: &JobDir) -> io::Result<File> {
+    fs::OpenOptions::new()
+        .append(true)
+        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+        .open(dir.log())
+}
+
+fn environment(order: &Order, working_directory: &Path) -> Vec<(String, String)> {
+    let ours = [("HOME", HOME), ("PATH", &order.path)];
+    let ours = ours.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let last = (
+        WORK_DIR_VARIABLE.to_owned(),
+        working_directory.display().to_string(),
+    );
+    let theirs = order.launch.environment.iter().cloned();
+    ours.into_iter().chain(theirs).chain([last]).collect()
+}
+
+/// Starts the job's first process, PID 1 of the new namespace.
+fn spawn(
+    log: File,
+    environment: Vec<(String, String)>,
+    doors: Arc<Doors>,
+) -> Result<Child, ShimError> {
+    let shim = Process::open(std::process::id())
+        .ok_or(io::Error::from(io::ErrorKind::NotFound))
+        .map_err(ShimError::step("take hold of the shim"))?;
+    let mut command = Command::new("/bin/sh");
+    command
+        .arg(format!("{CONTAINER_DIR}/steps.sh"))
+        .env_clear()
+        .envs(environment)
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stderr(log.try_clone().map_err(ShimError::step("share the log"))?)
+        .stdout(log);
+    #[expect(unsafe_code, reason = "nothing else runs code between fork and exec")]
+    // SAFETY: what must not be done after `fork` is to rely on other threads of the parent, whose
+    // locks nobody would release in the child. The shim has no other thread; `start` has counted.
+    unsafe {
+        command.pre_exec(move || confine(&shim, &doors).map_err(Unconfined::encode));
+    }
+    command.spawn().map_err(|cause| {
+        let rejected = |why: &str| ShimError::Rejected(format!("the job's environment {why}"));
+        if cause.kind() == io::ErrorKind::ArgumentListTooLong {
+            rejected("is larger than the kernel allows")
+        } else if cause.kind() == io::ErrorKind::InvalidInput {
+            rejected("holds a NUL character")
+        } else {
+            let Unconfined { what, cause } = Unconfined::decode(cause);
+            ShimError::Step { what, cause }
+        }
+    })
+}
+
+/// The files in which the shim says what becomes of the job, within reach although its root is not
+/// the machine's any more.
+struct Record {
+    folder: OwnedFd,
+    files: Files,
+    draft: File,
+}
+
+impl Record {
+    fn prepare(dir: &JobDir) -> io::Result<Self> {
+        let files = Files::of(dir);
+        let draft = File::create(files.exit_draft())?;
+        // Room for the exit, taken while there is some: a job may fill the disk.
+        draft.write_all_at(&[b' '; 64], 0)?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = rustix::fs::open(dir.path(), flags, Mode::empty())?;
+        Ok(Self {
+            folder,
+            files,
+            draft,
+        })
+    }
+
+    fn note_init(&self, text: &str) -> io::Result<()> {
+        let path = self.files.init();
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
+        let mode = Mode::from_raw_mode(0o600);
+        let file = rustix::fs::openat(&self.folder, name(&path), flags, mode)?;
+        File::from(file).write_all(text.as_bytes())
+    }
+
+    fn write(&self, exit: Exit) -> io::Result<()> {
+        let text = serde_json::to_vec(&exit)?;
+        self.draft.write_all_at(&text, 0)?;
+        let folder = self.folder.as_fd();
+        let (from, to) = (self.files.exit_draft(), self.files.exit());
+        Ok(rustix::fs::renameat(
+            folder,
+            name(&from),
+            folder,
+            name(&to),
+        )?)
+    }
+}
+
+fn name(path: &Path) -> &OsStr {
+    path.file_name().unwrap_or(path.as_os_str())
+}

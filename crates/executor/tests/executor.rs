@@ -1,0 +1,4 @@
+//! The executors, over what they really drive.
+
+mod docker;
+mod native;

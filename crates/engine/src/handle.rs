@@ -1,0 +1,336 @@
+//! The engine as the server and the command line see it.
+
+use std::sync::Arc;
+
+use executor::Executor;
+use forge::Forge;
+use model::{
+    CancelReason, CommitSha, Delivery, JobEvent, JobId, PipelineId, RepoName, Rerun, RerunFrom,
+    Trigger, TriggerKind,
+};
+use source::Source;
+use store::{Created, Job, Logs, Page, PipelineFilter, Store};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::feed::Feed;
+use crate::follow::LogFollow;
+use crate::intake::Intake;
+use crate::schedule::{Ask, Scheduler};
+use crate::{EngineError, EngineSettings, World, recover, report};
+
+/// How many requests to stop jobs may wait for the scheduler.
+const ASKS: usize = 256;
+
+/// What an engine is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// What is remembered.
+    pub store: Store,
+    /// The jobs' logs.
+    pub logs: Logs,
+    /// Where code comes from.
+    pub source: Source,
+    /// Who is told of outcomes.
+    pub forges: Vec<Arc<dyn Forge>>,
+    /// What runs jobs; for each job the first that accepts it.
+    pub executors: Vec<Arc<dyn Executor>>,
+    /// Time and randomness.
+    pub world: Arc<dyn World>,
+    /// What it was told.
+    pub settings: EngineSettings,
+}
+
+/// What the modules of the engine share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) store: Store,
+    pub(crate) logs: Logs,
+    pub(crate) source: Source,
+    pub(crate) forges: Vec<Arc<dyn Forge>>,
+    pub(crate) executors: Vec<Arc<dyn Executor>>,
+    pub(crate) world: Arc<dyn World>,
+    pub(crate) settings: EngineSettings,
+    pub(crate) feed: Feed,
+}
+
+/// The engine, to ask things of. Clones ask the same engine.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    shared: Arc<Shared>,
+    intake: Intake,
+    asks: mpsc::Sender<Ask>,
+    stop: CancellationToken,
+}
+
+/// The engine's tasks; dropping it ends them, leaving jobs that run to the next server.
+#[derive(Debug)]
+pub struct EngineTasks {
+    tasks: JoinSet<()>,
+    stop: CancellationToken,
+}
+
+impl EngineTasks {
+    /// Takes no more work, and returns once every task has ended. Containers go on: the next engine
+    /// over the same store takes them up again.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+impl Engine {
+    /// Starts an engine: makes store and executors agree, then takes work.
+    ///
+    /// # Errors
+    /// Where the store can't be read.
+    pub async fn start(parts: Parts) -> Result<(Self, EngineTasks), EngineError> {
+        let Parts {
+            store,
+            logs,
+            source,
+            forges,
+            executors,
+            world,
+            settings,
+        } = parts;
+        let feed = Feed::new(store.clone());
+        let shared = Arc::new(Shared {
+            store,
+            logs,
+            source,
+            forges,
+            executors,
+            world,
+            settings,
+            feed,
+        });
+        let stop = CancellationToken::new();
+        let (intake, storing) = Intake::new(
+            shared.store.clone(),
+            Arc::clone(&shared.world),
+            stop.clone(),
+        );
+        let (asks, inbox) = mpsc::channel(ASKS);
+
+        let runner = recover::runner(&shared).await?;
+        let taken_up = recover::agree(&shared, runner).await?;
+        let scheduler = Scheduler::new(Arc::clone(&shared), runner, inbox, stop.clone());
+
+        let mut tasks = JoinSet::new();
+        tasks.spawn(storing);
+        tasks.spawn(scheduler.run(taken_up));
+        tasks.spawn(report::deliver(Arc::clone(&shared), stop.clone()));
+        let engine = Self {
+            shared,
+            intake,
+            asks,
+            stop: stop.clone(),
+        };
+        Ok((engine, EngineTasks { tasks, stop }))
+    }
+
+    /// Makes a pipeline of the trigger. Once this returns, it is on disk.
+    ///
+    /// # Errors
+    /// [`EngineError::Busy`] where too many wait; the store's where it can't be written.
+    pub async fn submit(&self, trigger: Trigger) -> Result<Created, EngineError> {
+        let (repo, kind) = (trigger.repo.clone(), trigger.kind.as_str());
+        let branch = trigger
+            .git_ref
+            .as_ref()
+            .map(|git_ref| git_ref.short().to_owned());
+        let created = self.intake.submit(trigger).await?;
+        tracing::info!(
+            pipeline = created.id.0,
+            %repo,
+            branch,
+            trigger = kind,
+            repeated = created.repeated,
+            "pipeline stored"
+        );
+        Ok(created)
+    }
+
+    /// Makes a new pipeline that repeats an earlier one.
+    ///
+    /// # Errors
+    /// Where there is no such pipeline, where it has not ended, or where nothing of it failed.
+    pub async fn rerun(
+        &self,
+        of: PipelineId,
+        from: RerunFrom,
+        by: Option<String>,
+    ) -> Result<Created, EngineError> {
+        let earlier = self.shared.store.pipeline(of).await?;
+        if !earlier.status.is_ended() {
+            let why = format!("it is {} still; cancel it first", earlier.status);
+            return Err(EngineError::NotRerunnable { of, why });
+        }
+        if from == RerunFrom::Failed && earlier.status == model::Status::Success {
+            let why = "none of its jobs failed; rerun it from its start".to_owned();
+            return Err(EngineError::NotRerunnable { of, why });
+        }
+        self.submit(Trigger {
+            kind: TriggerKind::Rerun,
+            rerun: Some(Rerun { of, from }),
+            delivery: None,
+            author: by.or(earlier.trigger.author.clone()),
+            ..earlier.trigger
+        })
+        .await
+    }
+
+    /// Reruns the newest pipeline of that commit, as a forge's button asks for.
+    ///
+    /// # Errors
+    /// As [`Engine::rerun`]; `None` where the commit never had a pipeline.
+    pub async fn rerequest(
+        &self,
+        repo: &RepoName,
+        commit: &CommitSha,
+        delivery: Option<Delivery>,
+    ) -> Result<Option<Created>, EngineError> {
+        let filter = PipelineFilter {
+            repo: Some(repo.clone()),
+            ..PipelineFilter::default()
+        };
+        let mut page = Page::default();
+        loop {
+            let found = self.shared.store.pipelines(&filter, &page).await?;
+            let newest = found
+                .items
+                .into_iter()
+                .find(|p| p.trigger.commit.as_ref() == Some(commit));
+            if let Some(earlier) = newest {
+                let rerun = Rerun {
+                    of: earlier.id,
+                    from: RerunFrom::Start,
+                };
+                let trigger = Trigger {
+                    kind: TriggerKind::Rerun,
+                    rerun: Some(rerun),
+                    delivery,
+                    ..earlier.trigger
+                };
+                return self.submit(trigger).await.map(Some);
+            }
+            match found.next {
+                Some(cursor) => page.cursor = Some(cursor),
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// Ends a pipeline: what waits at once, what runs as soon as it has stopped.
+    ///
+    /// # Errors
+    /// Where there is no such pipeline, or it has ended.
+    pub async fn cancel(
+        &self,
+        pipeline: PipelineId,
+        by: Option<String>,
+    ) -> Result<(), EngineError> {
+        self.cancel_because(pipeline, CancelReason::Requested { by })
+            .await
+    }
+
+    /// [`Engine::cancel`], for a reason of the caller's.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn cancel_because(
+        &self,
+        pipeline: PipelineId,
+        reason: CancelReason,
+    ) -> Result<(), EngineError> {
+        let now = self.shared.world.now();
+        for job in self
+            .shared
+            .store
+            .cancel_pipeline(pipeline, reason, now)
+            .await?
+        {
+            self.stop_job(job.id).await;
+        }
+        Ok(())
+    }
+
+    /// Ends one job, as [`Engine::cancel`] does all.
+    ///
+    /// # Errors
+    /// Where there is no such job, or it has ended.
+    pub async fn cancel_job(&self, job: JobId, by: Option<String>) -> Result<Job, EngineError> {
+        let reason = CancelReason::Requested { by };
+        let job = self
+            .shared
+            .store
+            .cancel_job(job, reason, self.shared.world.now())
+            .await?;
+        if !job.state.status().is_ended() {
+            self.stop_job(job.id).await;
+        }
+        Ok(job)
+    }
+
+    /// Lets a job go on that waits for a person.
+    ///
+    /// # Errors
+    /// Where there is no such job, or it does not wait.
+    pub async fn approve(&self, job: JobId, by: Option<String>) -> Result<Job, EngineError> {
+        let at = self.shared.world.now();
+        let job = self
+            .shared
+            .store
+            .advance_job(job, JobEvent::Approve { at })
+            .await?;
+        tracing::info!(
+            pipeline = job.pipeline.0,
+            job = job.id.0,
+            by,
+            "job approved"
+        );
+        Ok(job)
+    }
+
+    /// Reads a job's log from a byte offset to its end, as it grows.
+    ///
+    /// # Errors
+    /// Where there is no such job.
+    pub async fn follow(&self, job: JobId, from: u64) -> Result<LogFollow, EngineError> {
+        LogFollow::new(
+            &self.shared.store,
+            &self.shared.logs,
+            &self.shared.feed,
+            job,
+            from,
+        )
+        .await
+    }
+
+    /// What is remembered, to read.
+    pub fn store(&self) -> &Store {
+        &self.shared.store
+    }
+
+    /// The jobs' logs, to read.
+    pub fn logs(&self) -> &Logs {
+        &self.shared.logs
+    }
+
+    /// What changes.
+    pub fn feed(&self) -> &Feed {
+        &self.shared.feed
+    }
+
+    /// Whether it takes work.
+    pub fn is_ready(&self) -> bool {
+        !self.stop.is_cancelled() && !self.asks.is_closed()
+    }
+
+    async fn stop_job(&self, job: JobId) {
+        // If the scheduler is gone, the next one finds the request in the store.
+        let _ = self.asks.send(Ask::Stop(job)).await;
+    }
+}

@@ -1,0 +1,37 @@
+//! From a trigger to its outcome: what Popsicle does between its doors and its reports.
+//!
+//! A push travels through the modules in this order, and only forward; back goes nothing but a stop
+//! token:
+//!
+//! - [`intake`](Engine::submit): a trigger becomes a stored pipeline, many in one transaction;
+//! - `prepare`: its tree is fetched, its config compiled, its jobs stored;
+//! - `schedule`: the loop that owns what runs, and starts what can;
+//! - `run`: one attempt of one job, from claim to outcome, driving an executor;
+//! - `logs`: the job's output, its markers taken out, its secrets masked, stored in chunks;
+//! - `report`: the outbox is emptied to the forge;
+//! - `recover`: at start, what the store believes and what the executors hold are made to agree;
+//! - `feed`: what changed, to who listens.
+//!
+//! The engine knows no HTTP, no SQL and no container API.
+#![forbid(unsafe_code)]
+
+mod error;
+mod feed;
+mod follow;
+mod handle;
+mod intake;
+mod logs;
+mod prepare;
+mod recover;
+mod report;
+mod run;
+mod schedule;
+mod settings;
+mod world;
+
+pub use error::EngineError;
+pub use feed::{Feed, LogGrowth};
+pub use follow::LogFollow;
+pub use handle::{Engine, EngineTasks, Parts};
+pub use settings::{EngineSettings, Selection};
+pub use world::{SystemWorld, World};

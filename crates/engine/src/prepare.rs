@@ -1,0 +1,239 @@
+//! A stored pipeline becomes stored jobs: its code is fetched, its config compiled.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use config::{Compiled, Severity, SourceFile};
+use model::{JobUuid, OutcomeKind, PipelineId, Plan, RerunFrom, Status, Trigger, WorkflowSpec};
+use source::{SourceError, Tree};
+use store::{Pipeline, StoreError};
+
+use crate::handle::Shared;
+use crate::run::chain;
+use crate::settings::Selection;
+
+/// Why a pipeline has no jobs.
+struct NoPlan {
+    outcome: OutcomeKind,
+    reason: String,
+}
+
+impl NoPlan {
+    fn users(reason: impl Into<String>) -> Self {
+        Self {
+            outcome: OutcomeKind::Failure,
+            reason: reason.into(),
+        }
+    }
+
+    fn ours(reason: impl Into<String>) -> Self {
+        Self {
+            outcome: OutcomeKind::Error,
+            reason: reason.into(),
+        }
+    }
+}
+
+impl From<SourceError> for NoPlan {
+    fn from(error: SourceError) -> Self {
+        let reason = chain(&error);
+        if error.is_users() {
+            Self::users(reason)
+        } else {
+            Self::ours(reason)
+        }
+    }
+}
+
+impl From<StoreError> for NoPlan {
+    fn from(error: StoreError) -> Self {
+        Self::ours(chain(&error))
+    }
+}
+
+/// Prepares one pipeline and stores what came of it.
+#[tracing::instrument(
+    name = "prepare",
+    skip_all,
+    fields(
+        pipeline = pipeline.id.0,
+        repo = %pipeline.trigger.repo,
+        branch = pipeline.trigger.git_ref.as_ref().map(model::GitRef::short),
+    )
+)]
+pub(crate) async fn prepare(shared: Arc<Shared>, pipeline: Pipeline) {
+    let id = pipeline.id;
+    let stored = match plan(&shared, &pipeline).await {
+        Ok((plan, warnings)) => {
+            let jobs: Vec<JobUuid> = plan.jobs().map(|_| shared.world.uuid()).collect();
+            let warnings = (!warnings.is_empty()).then_some(warnings.as_str());
+            let stored = shared
+                .store
+                .store_plan(id, &plan, &jobs, warnings, shared.world.now())
+                .await;
+            stored.map(|jobs| tracing::info!(jobs = jobs.len(), "pipeline prepared"))
+        }
+        Err(NoPlan { outcome, reason }) => {
+            tracing::info!(status = %outcome.status(), reason, "pipeline has no jobs");
+            shared
+                .store
+                .end_preparation(id, outcome, &reason, shared.world.now())
+                .await
+        }
+    };
+    match stored {
+        Ok(()) => {}
+        Err(error) if error.is_conflict() => tracing::info!("pipeline was canceled meanwhile"),
+        // It stays in preparation, and the next start prepares it again.
+        Err(error) => tracing::error!(error = chain(&error), "could not store the preparation"),
+    }
+}
+
+/// The plan of a pipeline, and the compiler's warnings as people read them.
+async fn plan(shared: &Shared, pipeline: &Pipeline) -> Result<(Plan, String), NoPlan> {
+    if let Some(rerun) = pipeline.trigger.rerun
+        && rerun.from == RerunFrom::Failed
+        && let Some(earlier) = shared.store.plan(rerun.of).await?
+    {
+        return Ok((
+            without_successes(shared, rerun.of, earlier).await?,
+            String::new(),
+        ));
+    }
+    let tree = shared.source.fetch(&pipeline.trigger).await?;
+    if pipeline.trigger.commit.is_none()
+        && let Some(commit) = tree.commit()
+    {
+        shared.store.set_commit(pipeline.id, commit).await?;
+    }
+    let files = read_config(&tree, &pipeline.trigger).await?;
+    // Compiling is work for the processor alone, and bounded by the compiler's own limits.
+    let compiled = tokio::task::spawn_blocking(move || config::compile(&files)).await;
+    let Compiled { plan, diagnostics } =
+        compiled.map_err(|panic| NoPlan::ours(format!("the config compiler failed: {panic}")))?;
+    let text = |severity| {
+        let chosen = diagnostics
+            .iter()
+            .filter(|diagnostic| diagnostic.severity == severity);
+        chosen
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    match plan {
+        Some(plan) => {
+            let plan = select(plan, &shared.settings.selection).map_err(NoPlan::users)?;
+            Ok((plan, text(Severity::Warning)))
+        }
+        None => Err(NoPlan::users(text(Severity::Error))),
+    }
+}
+
+/// The files of the first kind of config that the tree has.
+async fn read_config(tree: &Tree, trigger: &Trigger) -> Result<Vec<SourceFile>, NoPlan> {
+    let folder = config::POPSICLE_DIR;
+    let names = tree.files_in(folder).await?;
+    let present: Vec<String> = names
+        .iter()
+        .map(|name| format!("{folder}/{name}"))
+        .collect();
+    let mut candidates = selected(&present);
+    if candidates.is_empty() {
+        candidates = config::CIRCLECI_FILES.map(str::to_owned).into();
+    }
+    let mut read = tree.read(&candidates, config::MAX_FILE_BYTES).await?;
+    let chosen = selected(
+        &read
+            .iter()
+            .map(|(path, _)| path.clone())
+            .collect::<Vec<_>>(),
+    );
+    read.retain(|(path, _)| chosen.contains(path));
+    if read.is_empty() {
+        let place = match &trigger.commit {
+            Some(commit) => format!("{} at {}", trigger.repo, commit.short()),
+            None => trigger.repo.to_string(),
+        };
+        return Err(NoPlan::users(format!(
+            "no config in {place}: add `.popsicle/ci.yml` (`popsicle init` writes one) or `.circleci/config.yml`"
+        )));
+    }
+    Ok(read
+        .into_iter()
+        .map(|(path, text)| SourceFile { path, text })
+        .collect())
+}
+
+fn selected(paths: &[String]) -> Vec<String> {
+    let chosen = config::select(paths.iter().map(String::as_str));
+    chosen.into_iter().map(ToOwned::to_owned).collect()
+}
+
+/// What of an earlier plan did not end in success.
+async fn without_successes(
+    shared: &Shared,
+    of: PipelineId,
+    plan: Plan,
+) -> Result<Plan, StoreError> {
+    let statuses: HashMap<(String, String), Status> = shared
+        .store
+        .jobs_of(of)
+        .await?
+        .into_iter()
+        .map(|job| ((job.workflow, job.name), job.state.status()))
+        .collect();
+    let went_well = |workflow: &str, job: &str| {
+        statuses.get(&(workflow.to_owned(), job.to_owned())) == Some(&Status::Success)
+    };
+    let workflows = plan.workflows.into_iter().map(|mut workflow| {
+        let name = workflow.name.clone();
+        keep_jobs(&mut workflow, |job| !went_well(&name, job));
+        workflow
+    });
+    Ok(Plan {
+        workflows: workflows
+            .filter(|workflow| !workflow.jobs.is_empty())
+            .collect(),
+    })
+}
+
+/// The part of a plan that somebody asked for; an error for people if there is no such part.
+fn select(mut plan: Plan, selection: &Selection) -> Result<Plan, String> {
+    if let Some(wanted) = &selection.workflow {
+        let names = list(plan.workflows.iter().map(|workflow| workflow.name.as_str()));
+        plan.workflows.retain(|workflow| &workflow.name == wanted);
+        if plan.workflows.is_empty() {
+            return Err(format!("there is no workflow `{wanted}`; there is {names}"));
+        }
+    }
+    if let Some(wanted) = &selection.job {
+        let names = list(plan.jobs().map(|(_, job)| job.name.as_str()));
+        for workflow in &mut plan.workflows {
+            keep_jobs(workflow, |job| job == wanted);
+        }
+        plan.workflows.retain(|workflow| !workflow.jobs.is_empty());
+        if plan.workflows.is_empty() {
+            return Err(format!("there is no job `{wanted}`; there is {names}"));
+        }
+    }
+    Ok(plan)
+}
+
+/// Drops the other jobs, and what the kept ones require of them.
+fn keep_jobs(workflow: &mut WorkflowSpec, keep: impl Fn(&str) -> bool) {
+    workflow.jobs.retain(|job| keep(&job.name));
+    for job in &mut workflow.jobs {
+        job.requires.retain(|requirement| keep(&requirement.job));
+    }
+}
+
+fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    // Several workflows may have a job of one name.
+    let names: BTreeSet<String> = names.map(|name| format!("`{name}`")).collect();
+    let names: Vec<String> = names.into_iter().collect();
+    if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.join(", ")
+    }
+}

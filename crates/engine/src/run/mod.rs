@@ -1,0 +1,499 @@
+//! One attempt of one job, from claim to outcome.
+//!
+//! A future here may be dropped at any point: that is how the server stops. The container goes on, and
+//! the next server takes the attempt up where its stored log ends.
+
+mod checkout;
+mod environment;
+mod progress;
+mod script;
+
+use std::error::Error;
+use std::future::pending;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use executor::{CONTAINER_DIR, Executor, ExecutorError, JobDir, Launch, Place};
+use futures_util::future::BoxFuture;
+use model::{
+    AttemptKey, Failure, Fault, FaultKind, JobEvent, JobKind, JobSpec, Outcome, RunsIn, StepSpec,
+};
+use store::{Claim, StoreError};
+use tokio_util::sync::CancellationToken;
+
+use crate::feed::LogGrowth;
+use crate::handle::Shared;
+use crate::logs::{Nonce, Output};
+use checkout::{Answer, Checkout};
+use progress::Progress;
+
+/// Where an attempt begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Begin {
+    /// From nothing.
+    Launch,
+    /// With the container that an earlier server started.
+    TakeUp,
+}
+
+/// How an attempt ended.
+enum Ending {
+    /// The job is over.
+    Outcome(Outcome),
+    /// The machine or the container was lost; the job may have another attempt.
+    Lost(String),
+}
+
+/// Runs one attempt to its end and stores how it ended.
+#[tracing::instrument(
+    name = "job",
+    skip_all,
+    fields(
+        pipeline = claim.pipeline.id.0,
+        repo = %claim.pipeline.trigger.repo,
+        branch = claim.pipeline.trigger.git_ref.as_ref().map(model::GitRef::short),
+        job = claim.job.id.0,
+        name = claim.job.name,
+        attempt = claim.job.state.attempt(),
+    )
+)]
+pub(crate) async fn attempt(
+    shared: Arc<Shared>,
+    claim: Claim,
+    begin: Begin,
+    stop: CancellationToken,
+) {
+    let key = AttemptKey {
+        job: claim.job.uuid,
+        attempt: claim.job.state.attempt(),
+    };
+    let dir = JobDir::new(&shared.settings.jobs, key);
+    let run = Run {
+        shared: &shared,
+        claim: &claim,
+        dir: &dir,
+        stop: &stop,
+    };
+    tracing::info!(taken_up = begin == Begin::TakeUp, "job starts");
+
+    let (executor, ending) = match run.executor(begin).await {
+        Ok(executor) => {
+            let ending = run
+                .conduct(&*executor, begin)
+                .await
+                .unwrap_or_else(Problem::into_ending);
+            (Some(executor), ending)
+        }
+        Err(problem) => (None, problem.into_ending()),
+    };
+    if run.store(ending).await
+        && let Err(error) = run.clean_up(executor.as_deref()).await
+    {
+        tracing::warn!(error = chain(&*error), "could not clean up after the job");
+    }
+}
+
+/// Why an attempt could not be conducted to its end.
+enum Problem {
+    Executor(ExecutorError),
+    Store(StoreError),
+    Dir(io::Error),
+    Start(String),
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<ExecutorError> for Problem {
+    fn from(error: ExecutorError) -> Self {
+        Self::Executor(error)
+    }
+}
+
+impl Problem {
+    fn into_ending(self) -> Ending {
+        let fault = |kind, message| Ending::Outcome(Outcome::Error(Fault { kind, message }));
+        match self {
+            Self::Start(message) | Self::Executor(ExecutorError::Rejected(message)) => {
+                Ending::Outcome(Outcome::Failure(Failure::Start { message }))
+            }
+            Self::Executor(error @ ExecutorError::Vanished) => Ending::Lost(error.to_string()),
+            Self::Executor(
+                error @ (ExecutorError::Unavailable { .. } | ExecutorError::Io { .. }),
+            ) => fault(FaultKind::Executor, chain(&error)),
+            Self::Store(error) => fault(
+                FaultKind::Storage,
+                format!("could not store the job's log: {}", chain(&error)),
+            ),
+            Self::Dir(error) => fault(
+                FaultKind::Storage,
+                format!("could not make the job's folder: {error}"),
+            ),
+        }
+    }
+}
+
+/// Why a running job is being stopped.
+enum Stopping {
+    Asked,
+    TimedOut,
+    LogTooLong,
+    Fault(Problem),
+}
+
+struct Run<'a> {
+    shared: &'a Shared,
+    claim: &'a Claim,
+    dir: &'a JobDir,
+    stop: &'a CancellationToken,
+}
+
+impl Run<'_> {
+    /// The first executor that accepts the job; for one taken up, the one that has it.
+    async fn executor(&self, begin: Begin) -> Result<Arc<dyn Executor>, Problem> {
+        let executors = &self.shared.executors;
+        if begin == Begin::TakeUp {
+            let attempts = self.shared.store.attempts(self.claim.job.id).await?;
+            let started_by = attempts
+                .into_iter()
+                .find(|attempt| attempt.number == self.dir.key().attempt)
+                .and_then(|attempt| attempt.executor);
+            return executors
+                .iter()
+                .find(|executor| Some(executor.name()) == started_by.as_deref())
+                .cloned()
+                // It never got as far as a container, or by an executor that is no more.
+                .ok_or(Problem::Executor(ExecutorError::Vanished));
+        }
+        let place = self.place()?;
+        let mut refusals = Vec::new();
+        for executor in executors {
+            match executor.accepts(&place) {
+                Ok(()) => {
+                    // Before the launch: a server that is killed in the midst of it leaves it to the next
+                    // to ask this executor what came of it.
+                    let (job, attempt) = (self.claim.job.id, self.dir.key().attempt);
+                    self.shared
+                        .store
+                        .set_executor(job, attempt, executor.name())
+                        .await?;
+                    return Ok(Arc::clone(executor));
+                }
+                Err(why) => refusals.push(format!("{}: {why}", executor.name())),
+            }
+        }
+        Err(Problem::Start(format!(
+            "no executor here can run this job ({})",
+            refusals.join("; ")
+        )))
+    }
+
+    fn place(&self) -> Result<Place, Problem> {
+        match &self.claim.spec.kind {
+            JobKind::Build {
+                runs_in: RunsIn::Machine,
+                ..
+            } => Ok(Place::Machine),
+            JobKind::Build {
+                runs_in: RunsIn::Containers(images),
+                ..
+            } => match images.first() {
+                Some(image) => Ok(Place::Container(image.clone())),
+                None => Err(Problem::Start("the job names no image".to_owned())),
+            },
+            JobKind::Approval => Err(Problem::Start("an approval has nothing to run".to_owned())),
+        }
+    }
+
+    async fn conduct(&self, executor: &dyn Executor, begin: Begin) -> Result<Ending, Problem> {
+        let nonce = match begin {
+            Begin::Launch => self.lay_out_dir().await.map_err(Problem::Dir)?,
+            Begin::TakeUp => self.read_nonce().ok_or(ExecutorError::Vanished)?,
+        };
+        let (job, attempt) = (&self.claim.job, self.dir.key().attempt);
+        let writer = self.shared.logs.writer(job.pipeline, job.id, attempt)?;
+        let limit = self.shared.settings.log_limit_bytes;
+        let mut output = Output::open(&self.dir.log(), &nonce, writer, limit)?;
+        let mut progress = Progress::new(self.shared, self.claim, attempt, begin).await?;
+
+        // What is polled here beside the handlers below must never wait for the store: a handler that
+        // waits for the store's writer would wait for a future that nobody polls.
+        let (mut launching, mut exited) = match begin {
+            Begin::Launch => (Some(self.launch(executor, self.order()?)), None),
+            Begin::TakeUp => (None, Some(executor.wait(self.dir))),
+        };
+        let mut deadline = pin!(tokio::time::sleep(self.time_left()));
+        let mut stopping: Option<Stopping> = None;
+        let mut stopped: Option<BoxFuture<'_, Result<(), ExecutorError>>> = None;
+        let mut checkout: Option<BoxFuture<'_, Answer>> =
+            progress.waiting().map(|step| self.checkout(step));
+
+        let exit = loop {
+            let cause = tokio::select! {
+                exit = or_pending(&mut exited) => break exit,
+                launched = or_pending(&mut launching) => {
+                    launching = None;
+                    match launched {
+                        Ok(()) => {
+                            exited = Some(executor.wait(self.dir));
+                            None
+                        }
+                        Err(error) => break Err(error),
+                    }
+                }
+                pumped = output.next(), if !matches!(stopping, Some(Stopping::Fault(_))) => {
+                    match self.take(&mut output, &mut progress, pumped).await {
+                        Ok(true) => Some(Stopping::LogTooLong),
+                        Ok(false) => None,
+                        Err(error) => Some(Stopping::Fault(error)),
+                    }
+                }
+                answer = or_pending(&mut checkout) => {
+                    checkout = None;
+                    progress.answered(answer);
+                    None
+                }
+                done = or_pending(&mut stopped) => {
+                    stopped = None;
+                    done?;
+                    None
+                }
+                () = self.stop.cancelled(), if stopping.is_none() => Some(Stopping::Asked),
+                () = &mut deadline, if stopping.is_none() => Some(Stopping::TimedOut),
+            };
+            if checkout.is_none()
+                && let Some(step) = progress.waiting()
+            {
+                checkout = Some(self.checkout(step));
+            }
+            let Some(cause) = cause.filter(|_| stopping.is_none()) else {
+                continue;
+            };
+            let grace = match &cause {
+                Stopping::Asked | Stopping::TimedOut => self.shared.settings.stop_grace,
+                Stopping::LogTooLong | Stopping::Fault(_) => Duration::ZERO,
+            };
+            stopping = Some(cause);
+            if launching.is_some() {
+                break Err(ExecutorError::Vanished);
+            }
+            stopped = Some(Box::pin(executor.stop(self.dir, grace)));
+        };
+
+        if let Some(Stopping::Fault(problem)) = stopping {
+            return Err(problem);
+        }
+        // The rest of the output; a job that wrote too much has said enough. The first chunk may have
+        // been read before the exit, so that its end is not the end.
+        let mut fresh = false;
+        while !matches!(stopping, Some(Stopping::LogTooLong)) {
+            let pumped = output.step().await?;
+            let at_end = fresh && pumped.read == 0;
+            fresh = true;
+            if self.take(&mut output, &mut progress, Ok(pumped)).await? {
+                stopping.get_or_insert(Stopping::LogTooLong);
+                break;
+            }
+            if at_end {
+                break;
+            }
+        }
+        let size = output.finish().await?;
+        self.shared.feed.grew(
+            job.id,
+            LogGrowth {
+                attempt,
+                bytes: size.bytes,
+            },
+        );
+        Ok(match stopping {
+            // What it is canceled for is in its state already.
+            Some(Stopping::Asked) => Ending::Outcome(Outcome::Success),
+            Some(Stopping::TimedOut) => Ending::Outcome(Outcome::Failure(Failure::TimedOut {
+                limit_ms: millis(self.shared.settings.job_timeout),
+            })),
+            Some(Stopping::LogTooLong) => {
+                Ending::Outcome(Outcome::Failure(Failure::LogTooLong { limit_bytes: limit }))
+            }
+            Some(Stopping::Fault(_)) | None => Ending::Outcome(progress.outcome(exit?)),
+        })
+    }
+
+    /// What the executor is to start.
+    fn order(&self) -> Result<Launch, Problem> {
+        let place = self.place()?;
+        let working_directory = match &self.claim.spec.kind {
+            JobKind::Build {
+                working_directory, ..
+            } => working_directory.clone(),
+            JobKind::Approval => String::new(),
+        };
+        let settings = &self.shared.settings;
+        Ok(Launch {
+            place,
+            working_directory,
+            environment: environment::variables(self.claim, settings.public_url.as_deref()),
+            limits: settings.limits,
+        })
+    }
+
+    fn launch<'a>(
+        &'a self,
+        executor: &'a dyn Executor,
+        order: Launch,
+    ) -> BoxFuture<'a, Result<(), ExecutorError>> {
+        Box::pin(async move { executor.launch(self.dir, &order).await })
+    }
+
+    /// Deals with a chunk of output; whether it reached the limit.
+    async fn take(
+        &self,
+        output: &mut Output,
+        progress: &mut Progress<'_>,
+        pumped: Result<crate::logs::Pumped, StoreError>,
+    ) -> Result<bool, Problem> {
+        let pumped = pumped?;
+        progress.record(&pumped.markers).await?;
+        // A question that no one has answered must be heard again after a crash.
+        if progress.waiting().is_none() {
+            output.checkpoint(self.shared.world.now())?;
+        }
+        let growth = LogGrowth {
+            attempt: self.dir.key().attempt,
+            bytes: pumped.bytes,
+        };
+        self.shared.feed.grew(self.claim.job.id, growth);
+        Ok(pumped.over_limit)
+    }
+
+    fn checkout(&self, (index, step): (u32, &StepSpec)) -> BoxFuture<'static, Answer> {
+        let checkout = Checkout {
+            source: self.shared.source.clone(),
+            trigger: self.claim.pipeline.trigger.clone(),
+            index,
+            step: step.clone(),
+            dir: self.dir.clone(),
+            tree: format!("tree.{}", self.shared.world.uuid()),
+        };
+        Box::pin(checkout.answer())
+    }
+
+    /// Makes the attempt's folder, with the script in it.
+    async fn lay_out_dir(&self) -> io::Result<Nonce> {
+        let nonce = Nonce::new(self.shared.world.uuid());
+        let (dir, spec, kept) = (self.dir.clone(), self.claim.spec.clone(), nonce.clone());
+        let made = tokio::task::spawn_blocking(move || lay_out_dir(&dir, &spec, &kept)).await;
+        made.map_err(io::Error::other)??;
+        Ok(nonce)
+    }
+
+    fn read_nonce(&self) -> Option<Nonce> {
+        let text = std::fs::read_to_string(self.dir.path().join("nonce")).ok()?;
+        Nonce::parse(text.trim())
+    }
+
+    fn time_left(&self) -> Duration {
+        let now = self.shared.world.now();
+        let spent = self
+            .claim
+            .job
+            .state
+            .started()
+            .map_or(Duration::ZERO, |at| now.since(at));
+        self.shared.settings.job_timeout.saturating_sub(spent)
+    }
+
+    /// Stores how it ended; whether that worked.
+    async fn store(&self, ending: Ending) -> bool {
+        let at = self.shared.world.now();
+        let (job, attempt) = (self.claim.job.id, self.dir.key().attempt);
+        let event = match ending {
+            Ending::Outcome(outcome) => JobEvent::Finish { outcome, at },
+            Ending::Lost(why) if attempt < self.shared.settings.max_attempts => {
+                tracing::warn!(why, "attempt lost; the job gets another");
+                JobEvent::Lose { at }
+            }
+            Ending::Lost(message) => {
+                let fault = Fault {
+                    kind: FaultKind::Lost,
+                    message,
+                };
+                JobEvent::Finish {
+                    outcome: Outcome::Error(fault),
+                    at,
+                }
+            }
+        };
+        match self.shared.store.advance_job(job, event).await {
+            Ok(job) => {
+                let reason = job.state.outcome().and_then(Outcome::reason);
+                tracing::info!(status = %job.state.status(), reason, "job ended");
+                true
+            }
+            Err(error) => {
+                // Its folder stays: the next start takes the attempt up and stores its end.
+                tracing::error!(error = chain(&error), "could not store how the job ended");
+                false
+            }
+        }
+    }
+
+    async fn clean_up(
+        &self,
+        executor: Option<&dyn Executor>,
+    ) -> Result<(), Box<dyn Error + Send + Sync>> {
+        if let Some(executor) = executor {
+            executor.remove(self.dir).await?;
+        }
+        Ok(blocking_delete(self.dir.clone()).await?)
+    }
+}
+
+/// Deletes an attempt's folder; the error is for people.
+pub(crate) async fn blocking_delete(dir: JobDir) -> Result<(), String> {
+    let path = dir.path().display().to_string();
+    let deleted = tokio::task::spawn_blocking(move || dir.delete()).await;
+    match deleted {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(format!("could not delete `{path}`: {error}")),
+        Err(panic) => Err(panic.to_string()),
+    }
+}
+
+fn lay_out_dir(dir: &JobDir, spec: &JobSpec, nonce: &Nonce) -> io::Result<()> {
+    dir.create()?;
+    let script = script::generate(spec, nonce, CONTAINER_DIR);
+    std::fs::write(dir.path().join("nonce"), nonce.to_string())?;
+    std::fs::write(dir.script(), script.text)?;
+    for (index, command) in script.commands {
+        std::fs::write(dir.io().join("steps").join(index.to_string()), command)?;
+    }
+    Ok(())
+}
+
+async fn or_pending<T>(future: &mut Option<BoxFuture<'_, T>>) -> T {
+    match future {
+        Some(future) => future.await,
+        None => pending().await,
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// An error with its causes, on one line.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

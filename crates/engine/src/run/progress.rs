@@ -1,0 +1,178 @@
+//! How far an attempt's steps are, as its markers tell.
+
+use std::collections::BTreeMap;
+
+use executor::Exit;
+use model::{Failure, Fault, JobSpec, Outcome, StepAction, StepSpec, StepState, Timestamp};
+use store::{Claim, StepChange, StoreError};
+
+use super::Begin;
+use super::checkout::Answer;
+use crate::handle::Shared;
+use crate::logs::{Marker, Placed, Question};
+
+/// How far an attempt's steps are.
+pub(crate) struct Progress<'a> {
+    shared: &'a Shared,
+    claim: &'a Claim,
+    attempt: u32,
+    /// The steps that run: since when, and where in the log they began.
+    running: BTreeMap<u32, (Timestamp, u64)>,
+    /// The first step that failed, and its exit code.
+    failed: Option<(u32, i32)>,
+    /// The step that waits for an answer.
+    waiting: Option<u32>,
+    /// What of ours went wrong while a step waited.
+    fault: Option<Fault>,
+}
+
+impl<'a> Progress<'a> {
+    /// From nothing, or from what is stored of an attempt taken up.
+    pub(crate) async fn new(
+        shared: &'a Shared,
+        claim: &'a Claim,
+        attempt: u32,
+        begin: Begin,
+    ) -> Result<Self, StoreError> {
+        let mut progress = Self {
+            shared,
+            claim,
+            attempt,
+            running: BTreeMap::new(),
+            failed: None,
+            waiting: None,
+            fault: None,
+        };
+        if begin == Begin::TakeUp {
+            for step in shared.store.steps(claim.job.id, attempt).await? {
+                match step.state {
+                    StepState::Running { since } => {
+                        progress.running.insert(step.index, (since, step.log_start));
+                    }
+                    StepState::Ended { exit_code, .. } => progress.fail(step.index, exit_code),
+                    StepState::Skipped => {}
+                }
+            }
+        }
+        Ok(progress)
+    }
+
+    /// Stores what a chunk's markers say, in one transaction.
+    pub(crate) async fn record(&mut self, markers: &[Placed]) -> Result<(), StoreError> {
+        if markers.is_empty() {
+            return Ok(());
+        }
+        let now = self.shared.world.now();
+        let changes: Vec<StepChange> = markers
+            .iter()
+            .filter_map(|placed| self.change(placed, now))
+            .collect();
+        if changes.is_empty() {
+            return Ok(());
+        }
+        self.shared
+            .store
+            .record_steps(self.claim.job.id, self.attempt, &changes, now)
+            .await
+    }
+
+    fn change(&mut self, placed: &Placed, now: Timestamp) -> Option<StepChange> {
+        let change = |index: u32, state, log_start, log_end| {
+            // A job can lie about its steps, but not have more than its plan gives it.
+            let spec = step_of(&self.claim.spec, index)?;
+            let name = spec.name.clone();
+            Some(StepChange {
+                index,
+                name,
+                state,
+                log_start,
+                log_end,
+            })
+        };
+        match placed.marker {
+            Marker::Start(index) => {
+                let change = change(
+                    index,
+                    StepState::Running { since: now },
+                    placed.offset,
+                    None,
+                )?;
+                self.running.insert(index, (now, placed.offset));
+                Some(change)
+            }
+            Marker::End(index, exit_code) => {
+                let (since, start) = *self.running.get(&index)?;
+                let state = StepState::Ended {
+                    since,
+                    at: now,
+                    exit_code,
+                };
+                let change = change(index, state, start, Some(placed.offset))?;
+                self.running.remove(&index);
+                self.waiting = self.waiting.filter(|waiting| *waiting != index);
+                self.fail(index, exit_code);
+                Some(change)
+            }
+            Marker::Skip(index) => change(
+                index,
+                StepState::Skipped,
+                placed.offset,
+                Some(placed.offset),
+            ),
+            Marker::Ask(index, Question::Checkout) => {
+                let asks = step_of(&self.claim.spec, index)
+                    .is_some_and(|step| matches!(step.action, StepAction::Checkout { .. }));
+                if asks && self.running.contains_key(&index) {
+                    self.waiting = Some(index);
+                }
+                None
+            }
+        }
+    }
+
+    /// The step that waits for an answer, if one does.
+    pub(crate) fn waiting(&self) -> Option<(u32, &'a StepSpec)> {
+        let index = self.waiting?;
+        Some((index, step_of(&self.claim.spec, index)?))
+    }
+
+    /// The waiting step has its answer.
+    pub(crate) fn answered(&mut self, answer: Answer) {
+        self.waiting = None;
+        match answer {
+            Answer::Given => {}
+            Answer::Fault(fault) => self.fault = Some(fault),
+        }
+    }
+
+    /// How the job ended, given how its container exited.
+    pub(crate) fn outcome(self, exit: Exit) -> Outcome {
+        if let Some(fault) = self.fault {
+            return Outcome::Error(fault);
+        }
+        match (exit, self.failed) {
+            (Exit::OutOfMemory, _) => Outcome::Failure(Failure::OutOfMemory),
+            (Exit::Code(_), Some((index, exit_code))) => {
+                let name = step_of(&self.claim.spec, index).map(|step| step.name.clone());
+                let name = name.unwrap_or_default();
+                Outcome::Failure(Failure::Step {
+                    index,
+                    name,
+                    exit_code,
+                })
+            }
+            (Exit::Code(0), None) => Outcome::Success,
+            (Exit::Code(exit_code), None) => Outcome::Failure(Failure::Exit { exit_code }),
+        }
+    }
+
+    fn fail(&mut self, index: u32, exit_code: i32) {
+        if exit_code != 0 && self.failed.is_none() {
+            self.failed = Some((index, exit_code));
+        }
+    }
+}
+
+fn step_of(spec: &JobSpec, index: u32) -> Option<&StepSpec> {
+    spec.steps().get(usize::try_from(index).ok()?)
+}

@@ -1,0 +1,451 @@
+//! The script that a job's container runs as its first process.
+//!
+//! One POSIX `sh` script runs all the steps, each in a shell of its own, and says between them what
+//! happens (see `logs::marker`). Nothing else has to be in the image. Because one process runs them
+//! all, a step costs a fork and not a call to a daemon, and the server may be away meanwhile.
+//!
+//! The users' commands are not in the script but in files beside it, so that nothing needs quoting
+//! and a syntax error in one is that step's failure and no other's.
+
+use std::fmt::Write as _;
+
+use model::{JobKind, JobSpec, RunStep, StepAction, StepSpec, StepWhen};
+
+use crate::logs::Nonce;
+
+/// A generated script and the files beside it.
+#[derive(Debug)]
+pub(crate) struct Script {
+    /// The script itself.
+    pub(crate) text: String,
+    /// For each step that has one, its index and its command, for `steps/<index>`.
+    pub(crate) commands: Vec<(u32, String)>,
+}
+
+/// Where a job's working directory is, inside.
+const WORK: &str = executor::WORK_DIR_VARIABLE;
+
+/// Generates the script of a job whose `io/` folder is found at `dir`.
+pub(crate) fn generate(spec: &JobSpec, nonce: &Nonce, dir: &str) -> Script {
+    let job_shell = match &spec.kind {
+        JobKind::Build { shell, .. } => shell.as_deref(),
+        JobKind::Approval => None,
+    };
+    let mut script = Script {
+        text: prelude(nonce, dir),
+        commands: Vec::new(),
+    };
+    for (index, step) in (0..).zip(spec.steps()) {
+        add_step(&mut script, index, step, job_shell);
+    }
+    script.text.push_str("leave\n");
+    script
+}
+
+fn prelude(nonce: &Nonce, dir: &str) -> String {
+    let dir = quote(dir);
+    format!(
+        r#"# Runs a job's steps. The lines that begin with an escape are for Popsicle.
+dir={dir}
+say() {{ printf '\033]7770;{nonce};%s\007' "$1"; }}
+
+# The engine's answers come through this FIFO; held open, so that neither side waits to open it.
+exec 9<>"$dir/answer"
+
+# Bash reads this before each step; a step can leave variables for the next ones in it.
+BASH_ENV=$dir/env
+: >>"$BASH_ENV"
+export BASH_ENV
+
+failed=0
+stopping=
+child=
+leave() {{
+  [ -z "$stopping" ] || failed=143
+  printf '%s\n' "$failed" >"$dir/exit"
+  exit "$failed"
+}}
+
+# As the first process of a container we would get no signal without a trap, and pass on none.
+stop() {{
+  stopping=1
+  if [ "$$" = 1 ]; then
+    kill -TERM -1 2>/dev/null
+  elif [ -n "$child" ]; then
+    kill -TERM "$child" 2>/dev/null
+  fi
+}}
+trap stop TERM INT
+
+# Whether step $1, which runs $2, has its turn.
+begin() {{
+  [ -z "$stopping" ] || leave
+  case $2/$failed in
+    always/* | on_success/0 | on_fail/[!0]*) say "start;$1" ;;
+    *) say "skip;$1"; return 1 ;;
+  esac
+}}
+
+# Waits for the child; a signal interrupts a wait.
+end() {{
+  code=0
+  wait "$child" || code=$?
+  while [ -n "$stopping" ] && kill -0 "$child" 2>/dev/null; do
+    code=0
+    wait "$child" || code=$?
+  done
+  child=
+  close "$1" "$code"
+}}
+close() {{
+  say "end;$1;$2"
+  if [ "$2" != 0 ] && [ "$failed" = 0 ]; then failed=$2; fi
+}}
+
+# Waits for the engine's answer to step $1. After a crash an answer may come twice: who it is for
+# comes with it.
+ask() {{
+  say "ask;$1;$2"
+  code=1
+  while read -r step answer <&9; do
+    if [ "$step" = "$1" ]; then code=$answer; break; fi
+  done
+}}
+
+# The default shell runs a step's file; without bash, what bash would read is read here.
+if command -v bash >/dev/null 2>&1; then
+  default() {{ exec bash -eo pipefail "$1"; }}
+else
+  default() {{ exec sh -e -c '. "$BASH_ENV"; . "$1"' sh "$1"; }}
+fi
+
+if [ ! -d "${WORK}" ]; then mkdir -p "${WORK}" || exit 1; fi
+"#
+    )
+}
+
+fn add_step(script: &mut Script, index: u32, step: &StepSpec, job_shell: Option<&str>) {
+    let when = match step.when {
+        StepWhen::OnSuccess => "on_success",
+        StepWhen::OnFail => "on_fail",
+        StepWhen::Always => "always",
+    };
+    let body = match &step.action {
+        StepAction::Run(run) => {
+            script.commands.push((index, run.command.clone()));
+            run_body(index, run, job_shell)
+        }
+        StepAction::Checkout { path } => checkout_body(index, path.as_deref()),
+    };
+    // Writing to a string can't fail.
+    let _ = write!(script.text, "\nif begin {index} {when}; then\n{body}fi\n");
+}
+
+fn run_body(index: u32, run: &RunStep, job_shell: Option<&str>) -> String {
+    let place = directory(run.working_directory.as_deref());
+    let mut exports = String::new();
+    for (name, value) in &run.environment {
+        let _ = writeln!(exports, "    export {name}={}", quote(value));
+    }
+    let shell = match run.shell.as_deref().or(job_shell) {
+        None => format!("default \"$dir/steps/{index}\""),
+        Some(shell) => {
+            let words: Vec<String> = shell.split_whitespace().map(quote).collect();
+            // `sh -c` takes the command itself, every other shell a file.
+            match shell.split_whitespace().next_back() {
+                Some("-c") => format!("exec {} {}", words.join(" "), quote(&run.command)),
+                _ => format!("exec {} \"$dir/steps/{index}\"", words.join(" ")),
+            }
+        }
+    };
+    format!(
+        "  (\n    trap - TERM INT\n    cd {place} || exit 1\n{exports}    {shell}\n  ) </dev/null 9<&- &\n  child=$!\n  end {index}\n"
+    )
+}
+
+fn checkout_body(index: u32, path: Option<&str>) -> String {
+    match CheckoutPlace::of(path) {
+        CheckoutPlace::Work => format!("  ask {index} checkout\n  close {index} \"$code\"\n"),
+        CheckoutPlace::Elsewhere => {
+            let place = directory(path);
+            format!(
+                "  ask {index} checkout\n  if [ \"$code\" = 0 ]; then\n    mkdir -p {place} && cp -a \"$dir/tree/.\" {place}/ || code=1\n  fi\n  close {index} \"$code\"\n"
+            )
+        }
+    }
+}
+
+/// Where the engine lays out the code for a checkout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CheckoutPlace {
+    /// Right in the job's working directory.
+    Work,
+    /// In `io/tree`, from where the script copies it to the place that it alone can reach.
+    Elsewhere,
+}
+
+impl CheckoutPlace {
+    pub(crate) fn of(path: Option<&str>) -> Self {
+        match path.map(|path| path.trim_end_matches('/')) {
+            None | Some("" | ".") => Self::Work,
+            Some(_) => Self::Elsewhere,
+        }
+    }
+}
+
+/// A directory as a word of the script: from the working directory, from `~`, or absolute.
+fn directory(path: Option<&str>) -> String {
+    let Some(path) = path else {
+        return format!("\"${WORK}\"");
+    };
+    if path.starts_with('/') {
+        return quote(path);
+    }
+    match path.strip_prefix('~') {
+        Some("") => "\"$HOME\"".to_owned(),
+        Some(rest) if rest.starts_with('/') => format!("\"$HOME\"{}", quote(rest)),
+        Some(_) | None => format!("\"${WORK}\"/{}", quote(path)),
+    }
+}
+
+/// A word of `sh` that stands for exactly this text.
+fn quote(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::process::Command;
+
+    use super::*;
+    use crate::logs::Nonce;
+
+    fn step(command: &str) -> StepSpec {
+        StepSpec {
+            name: command.to_owned(),
+            when: StepWhen::OnSuccess,
+            action: StepAction::Run(RunStep {
+                command: command.to_owned(),
+                ..RunStep::default()
+            }),
+        }
+    }
+
+    fn job(steps: Vec<StepSpec>) -> JobSpec {
+        let kind = JobKind::Build {
+            runs_in: model::RunsIn::Machine,
+            steps,
+            environment: Vec::new(),
+            working_directory: "~/project".to_owned(),
+            shell: None,
+        };
+        JobSpec {
+            name: "build".to_owned(),
+            requires: Vec::new(),
+            kind,
+        }
+    }
+
+    fn write(spec: &JobSpec, dir: &Path) {
+        let nonce = Nonce::parse(&"0".repeat(32)).unwrap();
+        let script = generate(spec, &nonce, dir.to_str().unwrap());
+        std::fs::write(dir.join("steps.sh"), script.text).unwrap();
+        std::fs::create_dir_all(dir.join("steps")).unwrap();
+        for (index, command) in script.commands {
+            std::fs::write(dir.join("steps").join(index.to_string()), command).unwrap();
+        }
+        assert!(
+            Command::new("mkfifo")
+                .arg(dir.join("answer"))
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+
+    /// Runs a job's script with that shell; its output with markers as `<…>`, and its exit code.
+    fn run_with(shell: &[&str], spec: &JobSpec) -> (String, i32) {
+        let dir = tempfile::tempdir().unwrap();
+        write(spec, dir.path());
+        let output = Command::new(shell[0])
+            .args(&shell[1..])
+            .arg(dir.path().join("steps.sh"))
+            .env(WORK, dir.path().join("work"))
+            .env("HOME", dir.path())
+            .output()
+            .unwrap();
+        let code = output.status.code().unwrap();
+        let exit = std::fs::read_to_string(dir.path().join("exit")).unwrap();
+        assert_eq!(exit.trim().parse(), Ok(code), "the exit file agrees");
+        let text = String::from_utf8(output.stdout).unwrap()
+            + std::str::from_utf8(&output.stderr).unwrap();
+        let text = text
+            .replace(&format!("\x1b]7770;{};", "0".repeat(32)), "<")
+            .replace('\x07', ">")
+            .replace(dir.path().to_str().unwrap(), "DIR");
+        (text, code)
+    }
+
+    fn run(spec: &JobSpec) -> (String, i32) {
+        run_with(&["sh"], spec)
+    }
+
+    #[test]
+    fn steps_run_in_order_each_in_its_own_shell() {
+        let job = job(vec![step("x=1; echo one"), step("echo \"two $x\"; pwd")]);
+        let (text, code) = run(&job);
+        assert_eq!(
+            text,
+            "<start;0>one\n<end;0;0><start;1>two \nDIR/work\n<end;1;0>"
+        );
+        assert_eq!(code, 0);
+    }
+
+    #[test]
+    fn every_shell_that_an_image_may_have_runs_it() {
+        let job = job(vec![step("echo one"), step("false\necho never")]);
+        for shell in [&["dash"][..], &["bash"], &["busybox", "sh"]] {
+            if Command::new(shell[0]).arg("-c").arg(":").output().is_err() {
+                eprintln!("skipped: no {}", shell[0]);
+                continue;
+            }
+            let (text, code) = run_with(shell, &job);
+            assert_eq!(
+                text, "<start;0>one\n<end;0;0><start;1><end;1;1>",
+                "{shell:?}"
+            );
+            assert_eq!(code, 1, "{shell:?}");
+        }
+    }
+
+    #[test]
+    fn after_a_failure_only_what_asks_for_it_runs() {
+        let mut steps = vec![
+            step("exit 3"),
+            step("echo no"),
+            step("echo cleanup"),
+            step("echo always; exit 4"),
+        ];
+        steps[2].when = StepWhen::OnFail;
+        steps[3].when = StepWhen::Always;
+        let (text, code) = run(&job(steps));
+        assert_eq!(
+            text,
+            "<start;0><end;0;3><skip;1><start;2>cleanup\n<end;2;0><start;3>always\n<end;3;4>"
+        );
+        assert_eq!(code, 3);
+    }
+
+    #[test]
+    fn variables_left_in_bash_env_reach_later_steps() {
+        let job = job(vec![
+            step("echo 'export X=\"a b\"' >> \"$BASH_ENV\""),
+            step("echo \"$X\""),
+        ]);
+        assert!(run(&job).0.contains("a b\n"));
+    }
+
+    #[test]
+    fn a_pipe_fails_with_any_of_its_parts() {
+        assert_eq!(run(&job(vec![step("false | cat")])).1, 1);
+    }
+
+    #[test]
+    fn environment_shell_and_directory_are_the_steps_own() {
+        let awkward = "it's $HOME \"quoted\"\n`id`";
+        let mut steps = vec![
+            step("mkdir -p sub"),
+            step("printf '%s|' \"$A\"; pwd"),
+            step("echo ${A:-unset} $0"),
+        ];
+        if let StepAction::Run(run) = &mut steps[1].action {
+            run.environment = vec![("A".into(), awkward.into())];
+            run.working_directory = Some("sub".into());
+        }
+        if let StepAction::Run(run) = &mut steps[2].action {
+            run.shell = Some("/bin/sh -c".into());
+        }
+        let (text, code) = run(&job(steps));
+        assert!(
+            text.contains(&format!("{awkward}|DIR/work/sub\n")),
+            "{text}"
+        );
+        assert!(text.contains("unset /bin/sh\n"), "{text}");
+        assert_eq!(code, 0);
+    }
+
+    #[test]
+    fn a_directory_that_is_not_there_fails_the_step() {
+        let mut steps = vec![step("echo no")];
+        if let StepAction::Run(run) = &mut steps[0].action {
+            run.working_directory = Some("/no/such".into());
+        }
+        let (text, code) = run(&job(steps));
+        assert!(text.contains("/no/such"), "{text}");
+        assert_ne!(code, 0);
+    }
+
+    #[test]
+    fn a_syntax_error_is_one_steps_failure() {
+        let mut steps = vec![step("if ["), step("echo still")];
+        steps[1].when = StepWhen::Always;
+        let (text, code) = run(&job(steps));
+        assert!(text.contains("<start;1>still\n<end;1;0>"), "{text}");
+        assert_eq!(code, 2);
+    }
+
+    #[test]
+    fn a_step_waits_for_the_engines_answer() {
+        let checkout = StepSpec {
+            name: "Checkout code".into(),
+            when: StepWhen::OnSuccess,
+            action: StepAction::Checkout { path: None },
+        };
+        let job = job(vec![checkout, step("echo after")]);
+        let dir = tempfile::tempdir().unwrap();
+        write(&job, dir.path());
+        let child = Command::new("sh")
+            .arg(dir.path().join("steps.sh"))
+            .env(WORK, dir.path().join("work"))
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::fs::write(dir.path().join("answer"), "7 1\n0 0\n").unwrap();
+        let output = child.wait_with_output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.contains("ask;0;checkout\x07"), "{text:?}");
+        assert!(text.contains("after\n"), "{text:?}");
+    }
+
+    #[test]
+    fn a_signal_stops_the_step_and_no_other_starts() {
+        let mut steps = vec![step("echo $$ > $HOME/pid; exec sleep 60"), step("echo no")];
+        steps[1].when = StepWhen::Always;
+        let dir = tempfile::tempdir().unwrap();
+        write(&job(steps), dir.path());
+        let mut child = Command::new("sh")
+            .arg(dir.path().join("steps.sh"))
+            .env(WORK, dir.path().join("work"))
+            .env("HOME", dir.path())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while !std::fs::read_to_string(dir.path().join("pid")).is_ok_and(|pid| pid.ends_with('\n'))
+        {
+            assert!(
+                std::time::Instant::now() < deadline,
+                "the step never started"
+            );
+            std::thread::yield_now();
+        }
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(143));
+        assert_eq!(
+            std::fs::read_to_string(dir.path().join("exit")).unwrap(),
+            "143\n"
+        );
+    }
+}

@@ -1,0 +1,67 @@
+//! What the engine can be told.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use executor::Limits;
+
+/// What the engine can be told; the binary makes it from its settings.
+#[derive(Clone, Debug)]
+pub struct EngineSettings {
+    /// The folder of the attempts' folders.
+    pub jobs: PathBuf,
+    /// The name of this machine in the table of runners.
+    pub host: String,
+    /// How many jobs run at once.
+    pub max_jobs: usize,
+    /// How many pipelines are prepared at once.
+    pub max_preparations: usize,
+    /// How many attempts a job gets if its machine or container is lost.
+    pub max_attempts: u32,
+    /// How long one attempt may take.
+    pub job_timeout: Duration,
+    /// How much output one attempt may write, in bytes.
+    pub log_limit_bytes: u64,
+    /// How long a stopped job may go on before it is killed.
+    pub stop_grace: Duration,
+    /// How often the engine looks for work that no notice told it of.
+    pub reconcile_interval: Duration,
+    /// What each job may use.
+    pub limits: Limits,
+    /// The name of our statuses on a commit: `ci/popsicle`.
+    pub status_context: String,
+    /// Where people reach the server, for links from statuses; no slash at its end.
+    pub public_url: Option<String>,
+    /// The part of each plan to keep, for `popsicle run`.
+    pub selection: Selection,
+}
+
+/// Which part of a plan to run; all of it by default.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// Only this workflow.
+    pub workflow: Option<String>,
+    /// Only this job, without what it requires.
+    pub job: Option<String>,
+}
+
+impl EngineSettings {
+    /// The defaults, with all folders of attempts below `jobs`.
+    pub fn new(jobs: PathBuf) -> Self {
+        Self {
+            jobs,
+            host: "localhost".to_owned(),
+            max_jobs: std::thread::available_parallelism().map_or(1, usize::from),
+            max_preparations: 4,
+            max_attempts: 3,
+            job_timeout: Duration::from_secs(5 * 60 * 60),
+            log_limit_bytes: 512 << 20,
+            stop_grace: Duration::from_secs(10),
+            reconcile_interval: Duration::from_secs(2),
+            limits: Limits::default(),
+            status_context: "ci/popsicle".to_owned(),
+            public_url: None,
+            selection: Selection::default(),
+        }
+    }
+}

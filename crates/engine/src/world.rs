@@ -1,0 +1,32 @@
+//! Time and randomness, which come in from outside so that a test can bring its own.
+
+use std::fmt;
+use std::time::SystemTime;
+
+use model::{JobUuid, Timestamp};
+
+/// Where the engine gets the time and its random numbers from.
+pub trait World: Send + Sync + fmt::Debug {
+    /// The time.
+    fn now(&self) -> Timestamp;
+
+    /// A new random (version 4) UUID.
+    fn uuid(&self) -> JobUuid;
+}
+
+/// The machine's clock and its random numbers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemWorld;
+
+impl World for SystemWorld {
+    fn now(&self) -> Timestamp {
+        let since = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    fn uuid(&self) -> JobUuid {
+        JobUuid(uuid::Uuid::new_v4())
+    }
+}

@@ -1,0 +1,188 @@
+//! An executor whose containers are played: each job's name says what its container does. It keeps the
+//! trait's contract, down to what a new executor finds of an old one's containers.
+
+use std::collections::HashMap;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use executor::{Check, Executor, ExecutorError, Exit, JobDir, Launch, Place};
+use model::AttemptKey;
+use tokio::sync::watch;
+
+/// What a played container does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// Writes a line and ends with that code.
+    Exit(i32),
+    /// Runs until it is stopped, or [`Stage::finish`] ends it.
+    Stay,
+    /// Can't be started, through the job's own fault.
+    Reject(&'static str),
+    /// Is gone when one looks for it.
+    Vanish,
+}
+
+/// All played containers; outlives engines, as containers do.
+#[derive(Clone, Debug, Default)]
+pub struct Stage {
+    acts: Arc<Mutex<HashMap<String, Vec<Act>>>>,
+    held: Arc<Mutex<HashMap<AttemptKey, Held>>>,
+    launched: Arc<Mutex<Vec<String>>>,
+}
+
+#[derive(Clone, Debug)]
+struct Held {
+    job: String,
+    exit: watch::Sender<Option<Result<Exit, ()>>>,
+}
+
+impl Stage {
+    /// What each launch of that job does, in turn; the last goes on.
+    pub fn act(&self, job: &str, acts: &[Act]) {
+        self.acts
+            .lock()
+            .unwrap()
+            .insert(job.to_owned(), acts.to_vec());
+    }
+
+    /// The jobs in the order in which they were launched.
+    pub fn launched(&self) -> Vec<String> {
+        self.launched.lock().unwrap().clone()
+    }
+
+    /// How many containers there are.
+    pub fn held(&self) -> usize {
+        self.held.lock().unwrap().len()
+    }
+
+    /// Ends a container that stays.
+    pub fn finish(&self, job: &str, code: i32) {
+        for held in self
+            .held
+            .lock()
+            .unwrap()
+            .values()
+            .filter(|held| held.job == job)
+        {
+            held.exit.send_replace(Some(Ok(Exit::Code(code))));
+        }
+    }
+
+    fn next_act(&self, job: &str) -> Act {
+        let mut acts = self.acts.lock().unwrap();
+        let acts = acts
+            .entry(job.to_owned())
+            .or_insert_with(|| vec![Act::Exit(0)]);
+        if acts.len() > 1 {
+            acts.remove(0)
+        } else {
+            acts[0].clone()
+        }
+    }
+}
+
+/// The executor of a stage.
+#[derive(Debug)]
+pub struct Actor(pub Stage);
+
+/// The line that a script would write, with the attempt's nonce.
+pub fn mark(dir: &JobDir, text: &str) -> String {
+    let nonce = fs::read_to_string(dir.path().join("nonce")).unwrap();
+    format!("\x1b]7770;{nonce};{text}\x07")
+}
+
+fn write(dir: &JobDir, text: &str) {
+    let mut log = OpenOptions::new().append(true).open(dir.log()).unwrap();
+    log.write_all(text.as_bytes()).unwrap();
+}
+
+#[async_trait]
+impl Executor for Actor {
+    fn name(&self) -> &'static str {
+        "actor"
+    }
+
+    fn accepts(&self, place: &Place) -> Result<(), String> {
+        match place {
+            Place::Machine => Ok(()),
+            Place::Container(_) => Err("it plays machines only".to_owned()),
+        }
+    }
+
+    async fn launch(&self, dir: &JobDir, launch: &Launch) -> Result<(), ExecutorError> {
+        let value = |name: &str| {
+            let found = launch.environment.iter().rfind(|(key, _)| key == name);
+            found.map(|(_, value)| value.clone()).unwrap_or_default()
+        };
+        let job = value("CIRCLE_JOB");
+        self.0.launched.lock().unwrap().push(job.clone());
+        let act = self.0.next_act(&job);
+        let exit = match &act {
+            Act::Reject(why) => return Err(ExecutorError::Rejected((*why).to_owned())),
+            Act::Exit(code) => {
+                write(
+                    dir,
+                    &format!(
+                        "{}{job} says hello\n{}",
+                        mark(dir, "start;0"),
+                        mark(dir, &format!("end;0;{code}"))
+                    ),
+                );
+                Some(Ok(Exit::Code(*code)))
+            }
+            Act::Stay => {
+                write(dir, &format!("{}{job} stays\n", mark(dir, "start;0")));
+                None
+            }
+            Act::Vanish => Some(Err(())),
+        };
+        let held = Held {
+            job,
+            exit: watch::Sender::new(exit),
+        };
+        self.0.held.lock().unwrap().insert(dir.key(), held);
+        Ok(())
+    }
+
+    async fn wait(&self, dir: &JobDir) -> Result<Exit, ExecutorError> {
+        let held = self.0.held.lock().unwrap().get(&dir.key()).cloned();
+        let Some(held) = held else {
+            return Err(ExecutorError::Vanished);
+        };
+        let mut exit = held.exit.subscribe();
+        let exit = exit.wait_for(Option::is_some).await.unwrap();
+        match *exit {
+            Some(Ok(exit)) => Ok(exit),
+            Some(Err(())) | None => Err(ExecutorError::Vanished),
+        }
+    }
+
+    async fn stop(&self, dir: &JobDir, _grace: Duration) -> Result<(), ExecutorError> {
+        if let Some(held) = self.0.held.lock().unwrap().get(&dir.key()) {
+            held.exit.send_if_modified(|exit| {
+                exit.is_none() && exit.replace(Ok(Exit::Code(143))).is_none()
+            });
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, dir: &JobDir) -> Result<(), ExecutorError> {
+        self.0.held.lock().unwrap().remove(&dir.key());
+        Ok(())
+    }
+
+    async fn held(&self) -> Result<Vec<AttemptKey>, ExecutorError> {
+        Ok(self.0.held.lock().unwrap().keys().copied().collect())
+    }
+
+    async fn check(&self) -> Check {
+        Check {
+            works: true,
+            finding: "a stage".to_owned(),
+            mend: None,
+        }
+    }
+}

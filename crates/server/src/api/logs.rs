@@ -1,0 +1,272 @@
+//! `/pipelines/{pipeline}/jobs/{job}/log`: bytes from a file to a socket, never the whole in memory.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use api::LogQuery;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use engine::{Engine, EngineError, LogFollow};
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
+use http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use store::{Job, LogReader, StoreError};
+use tokio_util::sync::CancellationToken;
+
+use super::jobs::{self, JobPath};
+use super::range::{Wanted, wanted};
+use crate::error::ApiError;
+use crate::extract::{Path, Query};
+
+/// How much of a log is in memory at once, for each reader.
+const CHUNK: usize = 64 << 10;
+
+/// `GET /pipelines/{pipeline}/jobs/{job}/log`
+pub(crate) async fn read(
+    State(engine): State<Engine>,
+    State(stop): State<CancellationToken>,
+    Path(path): Path<JobPath>,
+    Query(query): Query<LogQuery>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let job = jobs::of_pipeline(&engine, path).await?;
+    if query.follow.unwrap_or_default() {
+        follow(&engine, stop, &job, &query).await
+    } else {
+        part(&engine, &job, &query, &headers).await
+    }
+}
+
+/// The attempt that somebody means: the last one unless they say.
+///
+/// # Errors
+/// 404 for one that never was.
+pub(crate) fn attempt(job: &Job, asked: Option<u32>) -> Result<u32, ApiError> {
+    let last = job.state.attempt();
+    match asked {
+        None => Ok(last),
+        Some(attempt) if (1..=last).contains(&attempt) => Ok(attempt),
+        Some(attempt) => Err(ApiError::not_found(format!(
+            "the job `{}` has no attempt {attempt}; it had {last}",
+            job.name
+        ))),
+    }
+}
+
+/// How long the log of an attempt is by now, in bytes; 0 if there is none.
+pub(crate) async fn length(engine: &Engine, job: &Job, attempt: u32) -> Result<u64, ApiError> {
+    Ok(open(engine, job, attempt)
+        .await?
+        .map_or(0, |(_, length)| length))
+}
+
+/// What is there now: all, a step's part, the last lines, and of that the bytes that `Range` names.
+async fn part(
+    engine: &Engine,
+    job: &Job,
+    query: &LogQuery,
+    headers: &HeaderMap,
+) -> Result<Response, ApiError> {
+    let attempt = attempt(job, query.attempt)?;
+    let (reader, length) = match open(engine, job, attempt).await? {
+        Some((reader, length)) => (Some(reader), length),
+        None => (None, 0),
+    };
+    let mut chosen = match query.step {
+        Some(step) => step_range(engine, job, attempt, step, length).await?,
+        None => 0..length,
+    };
+    if let (Some(lines), Some(reader)) = (query.tail, &reader) {
+        chosen.start = tail(reader, chosen.clone(), lines).await?;
+    }
+    let whole = chosen.end - chosen.start;
+    let (status, chosen, content_range) = match wanted(headers, whole) {
+        Wanted::Whole => (StatusCode::OK, chosen, None),
+        Wanted::Part(part) => {
+            let content_range = format!("bytes {}-{}/{whole}", part.start, part.end - 1);
+            let chosen = chosen.start + part.start..chosen.start + part.end;
+            (StatusCode::PARTIAL_CONTENT, chosen, Some(content_range))
+        }
+        Wanted::Nothing => return Ok(beyond(whole)),
+    };
+    let mut answer = text(match reader {
+        Some(reader) => Body::from_stream(chunks(reader, chosen.clone())),
+        None => Body::empty(),
+    });
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(chosen.end - chosen.start));
+    if let Some(value) = content_range.and_then(|value| HeaderValue::try_from(value).ok()) {
+        headers.insert(CONTENT_RANGE, value);
+    }
+    Ok(answer)
+}
+
+/// What is there, and what comes, until the job has ended.
+async fn follow(
+    engine: &Engine,
+    stop: CancellationToken,
+    job: &Job,
+    query: &LogQuery,
+) -> Result<Response, ApiError> {
+    if query.step.is_some() {
+        return Err(ApiError::invalid(
+            "the query parameters `follow` and `step` can't be together: a follower reads the log \
+             to its end",
+        ));
+    }
+    let last = job.state.attempt();
+    if attempt(job, query.attempt)? != last {
+        return Err(ApiError::invalid(format!(
+            "the query parameter `follow` only goes with the last attempt, which is {last}"
+        )));
+    }
+    let from = match query.tail {
+        None => 0,
+        Some(lines) => match open(engine, job, last).await? {
+            Some((reader, length)) => tail(&reader, 0..length, lines).await?,
+            None => 0,
+        },
+    };
+    let follow = engine.follow(job.id, from).await?;
+    Ok(text(Body::from_stream(
+        pieces(follow).take_until(stop.cancelled_owned()),
+    )))
+}
+
+/// The bytes of a step.
+async fn step_range(
+    engine: &Engine,
+    job: &Job,
+    attempt: u32,
+    step: u32,
+    length: u64,
+) -> Result<Range<u64>, ApiError> {
+    let steps = engine.store().steps(job.id, attempt).await?;
+    let step = steps
+        .into_iter()
+        .find(|found| found.index == step)
+        .ok_or_else(|| {
+            ApiError::not_found(format!(
+                "attempt {attempt} of the job `{}` has not come to a step {step}",
+                job.name
+            ))
+        })?;
+    let end = step.log_end.unwrap_or(length).min(length);
+    Ok(step.log_start.min(end)..end)
+}
+
+/// Where the last lines of a range begin, counted from its end, so that it costs no more than they
+/// are long. A last line without a line end counts.
+async fn tail(reader: &Arc<LogReader>, range: Range<u64>, lines: u64) -> Result<u64, EngineError> {
+    if lines == 0 {
+        return Ok(range.end);
+    }
+    let reader = Arc::clone(reader);
+    blocking(move || {
+        let mut missing = lines;
+        // The end of the last line ends no line before it.
+        let mut end = range.end.saturating_sub(1).max(range.start);
+        while end > range.start {
+            let start = end.saturating_sub(CHUNK as u64).max(range.start);
+            let block = reader.read_at(start, usize::try_from(end - start).unwrap_or(CHUNK))?;
+            for (place, byte) in block.iter().enumerate().rev() {
+                if *byte == b'\n' {
+                    missing -= 1;
+                    if missing == 0 {
+                        return Ok(start + place as u64 + 1);
+                    }
+                }
+            }
+            end = start;
+        }
+        Ok(range.start)
+    })
+    .await
+}
+
+/// The log of an attempt and its length by now; none if nothing was written.
+async fn open(
+    engine: &Engine,
+    job: &Job,
+    attempt: u32,
+) -> Result<Option<(Arc<LogReader>, u64)>, ApiError> {
+    if attempt == 0 {
+        return Ok(None);
+    }
+    let (logs, pipeline, id) = (engine.logs().clone(), job.pipeline, job.id);
+    let opened = blocking(move || {
+        let reader = logs.reader(pipeline, id, attempt)?;
+        let length = reader.len()?;
+        Ok((Arc::new(reader), length))
+    });
+    match opened.await {
+        Ok(opened) => Ok(Some(opened)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The bytes of a range, read as the client takes them.
+fn chunks(
+    reader: Arc<LogReader>,
+    range: Range<u64>,
+) -> impl Stream<Item = Result<Bytes, EngineError>> + Send {
+    stream::try_unfold((reader, range), |(reader, mut range)| async move {
+        if range.is_empty() {
+            return Ok(None);
+        }
+        let left = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+        let from = range.start;
+        let file = Arc::clone(&reader);
+        let bytes = blocking(move || file.read_at(from, left.min(CHUNK))).await?;
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        range.start += bytes.len() as u64;
+        Ok(Some((Bytes::from(bytes), (reader, range))))
+    })
+    .inspect_err(
+        |error: &EngineError| tracing::error!(%error, "a log could not be read to its end"),
+    )
+}
+
+fn pieces(follow: LogFollow) -> impl Stream<Item = Result<Bytes, EngineError>> + Send {
+    stream::try_unfold(follow, |mut follow| async move {
+        Ok(follow.next().await?.map(|bytes| (bytes, follow)))
+    })
+    .inspect_err(|error: &EngineError| tracing::warn!(%error, "a followed log broke off"))
+}
+
+fn text(body: Body) -> Response {
+    let headers = [
+        (CONTENT_TYPE, "text/plain; charset=utf-8"),
+        // A log grows.
+        (CACHE_CONTROL, "no-cache"),
+    ];
+    (headers, body).into_response()
+}
+
+/// 416: the log ends before the first byte that was asked for.
+fn beyond(length: u64) -> Response {
+    let error = ApiError::new(
+        StatusCode::RANGE_NOT_SATISFIABLE,
+        "range_not_satisfiable",
+        format!("there are only {length} bytes"),
+    );
+    ([(CONTENT_RANGE, format!("bytes */{length}"))], error).into_response()
+}
+
+/// Reading files blocks, so it has its own threads.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, EngineError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done.map_err(EngineError::from),
+        // The task is never aborted, so it was the runtime, which is ending.
+        Err(_) => Err(EngineError::Busy),
+    }
+}

@@ -1,0 +1,13 @@
+//! The REST API, a file per noun.
+
+pub(crate) mod events;
+pub(crate) mod health;
+pub(crate) mod jobs;
+pub(crate) mod logs;
+pub(crate) mod page;
+pub(crate) mod pipelines;
+pub(crate) mod projects;
+mod range;
+pub(crate) mod runners;
+mod text;
+pub(crate) mod view;

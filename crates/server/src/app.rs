@@ -1,0 +1,96 @@
+//! What every handler can get at.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::extract::FromRef;
+use engine::{Engine, World};
+use forge::Forge;
+use model::ForgeKind;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+/// What the server was told.
+#[derive(Clone, Debug)]
+pub struct ServerSettings {
+    /// Where it listens. On loopback, only requests that name this machine are answered.
+    pub listen: SocketAddr,
+    /// Where people reach it, if not there: behind a proxy, say.
+    pub public_url: Option<Url>,
+    /// How large a webhook may be, in bytes. GitHub sends 25 MiB at most.
+    pub webhook_limit_bytes: usize,
+    /// How large the body of any other request may be, in bytes.
+    pub body_limit_bytes: usize,
+}
+
+impl ServerSettings {
+    /// The defaults, listening there.
+    pub fn new(listen: SocketAddr) -> Self {
+        Self {
+            listen,
+            public_url: None,
+            webhook_limit_bytes: 25 << 20,
+            body_limit_bytes: 1 << 20,
+        }
+    }
+}
+
+/// What a server is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// Acts, and has the store to read from.
+    pub engine: Engine,
+    /// Who may send webhooks; one of a kind.
+    pub forges: Vec<Arc<dyn Forge>>,
+    /// What it was told.
+    pub settings: ServerSettings,
+    /// Time.
+    pub world: Arc<dyn World>,
+    /// Once canceled, open streams end. The same as [`serve`](crate::serve) is given.
+    pub stop: CancellationToken,
+}
+
+/// [`Parts`] as handlers share them.
+#[derive(Clone, Debug)]
+pub(crate) struct App {
+    pub(crate) engine: Engine,
+    pub(crate) forges: Arc<[Arc<dyn Forge>]>,
+    pub(crate) settings: Arc<ServerSettings>,
+    pub(crate) world: Arc<dyn World>,
+    pub(crate) stop: CancellationToken,
+}
+
+impl App {
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self {
+            engine: parts.engine,
+            forges: parts.forges.into(),
+            settings: Arc::new(parts.settings),
+            world: parts.world,
+            stop: parts.stop,
+        }
+    }
+
+    /// The forge of that kind, if there is one.
+    pub(crate) fn forge(&self, kind: ForgeKind) -> Option<&Arc<dyn Forge>> {
+        self.forges.iter().find(|forge| forge.kind() == kind)
+    }
+}
+
+impl FromRef<App> for Engine {
+    fn from_ref(app: &App) -> Self {
+        app.engine.clone()
+    }
+}
+
+impl FromRef<App> for Arc<dyn World> {
+    fn from_ref(app: &App) -> Self {
+        Arc::clone(&app.world)
+    }
+}
+
+impl FromRef<App> for CancellationToken {
+    fn from_ref(app: &App) -> Self {
+        app.stop.clone()
+    }
+}

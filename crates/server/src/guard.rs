@@ -1,0 +1,155 @@
+//! Turns away what a browser was tricked into sending.
+//!
+//! Nobody signs in yet, so a page of another site must not be able to act through the browser of
+//! somebody who can reach this server. Three things keep it out: requests that change something
+//! must not come from another site (by `Origin` and `Sec-Fetch-Site`, as browsers send them); a
+//! server on loopback only answers to names of this machine, so that no foreign name can be bent
+//! to it (DNS rebinding); and no answer may be framed, sniffed or read by another site. Forges are
+//! no browsers, and prove who they are: their doors need no right name.
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::header::{
+    CONTENT_SECURITY_POLICY, HOST, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
+};
+use http::uri::Authority;
+use http::{HeaderValue, StatusCode};
+use tower_http::csrf::{CsrfLayer, ProtectionError};
+use url::{Host, Url};
+
+use crate::app::{App, ServerSettings};
+use crate::error::ApiError;
+
+/// On every answer.
+const SECURITY_HEADERS: [(HeaderName, HeaderValue); 5] = [
+    (
+        CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(
+            "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; \
+             form-action 'self'; frame-ancestors 'none'",
+        ),
+    ),
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
+        HeaderValue::from_static("same-origin"),
+    ),
+    (REFERRER_POLICY, HeaderValue::from_static("same-origin")),
+    (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+];
+
+/// Adds the headers that tell browsers to be careful.
+pub(crate) async fn careful(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    response.headers_mut().extend(SECURITY_HEADERS);
+    response
+}
+
+/// Answers requests for foreign names with 421 while we listen on loopback.
+pub(crate) async fn only_our_names(
+    State(app): State<App>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let host = request
+        .uri()
+        .authority()
+        .map(Authority::as_str)
+        .or_else(|| request.headers().get(HOST)?.to_str().ok())
+        .unwrap_or_default();
+    if is_ours(&app.settings, host) {
+        return next.run(request).await;
+    }
+    let host: String = host.chars().take(100).collect();
+    ApiError::new(
+        StatusCode::MISDIRECTED_REQUEST,
+        "foreign_host",
+        format!(
+            "this server listens on loopback and does not answer for {host:?}; if people reach it \
+             under that name, set POPSICLE_PUBLIC_URL to the address that they use"
+        ),
+    )
+    .into_response()
+}
+
+/// Refuses requests that change something and come from a page of another site.
+pub(crate) fn same_site(
+    settings: &ServerSettings,
+) -> CsrfLayer<impl FnMut(ProtectionError) -> Response + Clone + Send + Sync + 'static> {
+    let layer = CsrfLayer::new().with_rejection_response(|_: ProtectionError| {
+        ApiError::new(
+            StatusCode::FORBIDDEN,
+            "cross_site",
+            "this request comes from a page of another site, which may not act here",
+        )
+        .into_response()
+    });
+    match settings
+        .public_url
+        .as_ref()
+        .map(|url| url.origin().ascii_serialization())
+    {
+        Some(origin) => match layer.clone().add_trusted_origin(&origin) {
+            Ok(trusting) => trusting,
+            // An opaque origin is one that no browser can send.
+            Err(_) => layer,
+        },
+        None => layer,
+    }
+}
+
+fn is_ours(settings: &ServerSettings, host: &str) -> bool {
+    if !settings.listen.ip().is_loopback() {
+        return true;
+    }
+    // No scheme of ours; only the host's syntax matters.
+    let Ok(url) = Url::parse(&format!("http://{host}/")) else {
+        return false;
+    };
+    let is_public = settings
+        .public_url
+        .as_ref()
+        .is_some_and(|public| public.host() == url.host());
+    match url.host() {
+        // An address is no name that could be bent.
+        Some(Host::Ipv4(_) | Host::Ipv6(_)) => true,
+        Some(Host::Domain(name)) => {
+            is_public || name == "localhost" || name.ends_with(".localhost")
+        }
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn on_loopback_only_our_names_are_answered() {
+        let mut settings = ServerSettings::new(([127, 0, 0, 1], 5000).into());
+        settings.public_url = Some(Url::parse("https://ci.example.com/").unwrap());
+        for ours in [
+            "localhost",
+            "LOCALHOST:5000",
+            "popsicle.localhost:5000",
+            "127.0.0.1:5000",
+            "[::1]:5000",
+            "ci.example.com",
+        ] {
+            assert!(is_ours(&settings, ours), "{ours}");
+        }
+        for foreign in [
+            "",
+            "evil.example:5000",
+            "localhost.evil.example",
+            "a b",
+            "x/y@localhost",
+        ] {
+            assert!(!is_ours(&settings, foreign), "{foreign}");
+        }
+        settings.listen = ([0, 0, 0, 0], 5000).into();
+        assert!(is_ours(&settings, "build-machine:5000"));
+    }
+}

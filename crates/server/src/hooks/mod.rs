@@ -1,0 +1,3 @@
+//! What forges send.
+
+pub(crate) mod github;

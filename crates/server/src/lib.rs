@@ -1,0 +1,29 @@
+//! The HTTP server: it takes bytes from the network, has others understand them, and writes what
+//! they say.
+//!
+//! - [`router`](mod@router) is the table of contents: every address, and who answers it;
+//! - `hooks/` takes what forges send and hands it to the engine;
+//! - `api/` is the REST API, a file per noun: it reads from the store and acts through the engine;
+//! - `home` is the page at `/`;
+//! - `extract/` does the protocol, so that a handler is only the sentence;
+//! - `guard` turns away what a browser was tricked into sending;
+//! - `error` is the one shape of everything that went wrong;
+//! - `serve` owns the connections, from the first to the last.
+//!
+//! No SQL, no git, no containers: those are other crates.
+#![forbid(unsafe_code)]
+
+mod api;
+mod app;
+mod error;
+mod extract;
+mod guard;
+mod home;
+mod hooks;
+mod router;
+mod serve;
+mod trace;
+
+pub use app::{Parts, ServerSettings};
+pub use router::router;
+pub use serve::serve;

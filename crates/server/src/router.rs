@@ -1,0 +1,109 @@
+//! The table of contents: every address, and who answers it.
+
+use axum::Router;
+use axum::extract::{FromRef, Request};
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{get, patch, post};
+use http::StatusCode;
+use tower::ServiceBuilder;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
+use tower_http::trace::TraceLayer;
+
+use crate::api::{events, health, jobs, logs, pipelines, projects, runners};
+use crate::app::{App, Parts};
+use crate::error::ApiError;
+use crate::extract::BodyLimit;
+use crate::{guard, home, hooks, trace};
+
+/// Everything that the server answers, ready for [`serve`](crate::serve).
+pub fn router(parts: Parts) -> Router {
+    let app = App::new(parts);
+    Router::new()
+        .route("/", get(home::page))
+        .route("/assets/style.css", get(home::style))
+        .merge(rest())
+        .nest("/api", rest())
+        .layer(from_fn_with_state(app.clone(), guard::only_our_names))
+        .layer(guard::same_site(&app.settings))
+        .merge(doors())
+        .nest("/api", doors())
+        .fallback(no_such_address)
+        .method_not_allowed_fallback(no_such_method)
+        .layer(
+            ServiceBuilder::new()
+                .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
+                .layer(
+                    TraceLayer::new_for_http()
+                        .make_span_with(trace::span)
+                        .on_request(())
+                        .on_response(trace::answered)
+                        .on_failure(()),
+                )
+                .layer(PropagateRequestIdLayer::x_request_id())
+                .layer(from_fn(guard::careful))
+                .layer(CompressionLayer::new())
+                .layer(CatchPanicLayer::custom(ApiError::panicked)),
+        )
+        .with_state(app)
+}
+
+/// What forges send. They prove who they are, so no name of ours is asked of them.
+fn doors() -> Router<App> {
+    Router::new()
+        .route("/webhook", post(hooks::github::receive))
+        .route("/hooks/github", post(hooks::github::receive))
+}
+
+/// The REST API.
+fn rest() -> Router<App> {
+    Router::new()
+        .route("/pipelines", get(pipelines::list).post(pipelines::create))
+        .route("/pipelines/{pipeline}", get(pipelines::show))
+        .route("/pipelines/{pipeline}/cancel", post(pipelines::cancel))
+        .route("/pipelines/{pipeline}/rerun", post(pipelines::rerun))
+        .route("/pipelines/{pipeline}/jobs/{job}/log", get(logs::read))
+        .route("/pipelines/{pipeline}/jobs/{job}/steps", get(jobs::steps))
+        .route(
+            "/pipelines/{pipeline}/jobs/{job}/approve",
+            post(jobs::approve),
+        )
+        .route("/jobs", get(jobs::list))
+        .route("/jobs/{job}", get(jobs::show).delete(jobs::cancel))
+        .route("/jobs/{job}/stream", get(jobs::stream))
+        .route("/projects", get(projects::list))
+        .route("/projects/{*repo}", get(projects::show))
+        .route("/runners", get(runners::list).post(runners::add))
+        .route(
+            "/runners/{runner}",
+            patch(runners::change).delete(runners::remove),
+        )
+        .route("/events", get(events::stream))
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+}
+
+async fn no_such_address(request: Request) -> ApiError {
+    let path: String = request.uri().path().chars().take(200).collect();
+    ApiError::not_found(format!("there is nothing at `{path}`"))
+}
+
+async fn no_such_method(request: Request) -> ApiError {
+    let path: String = request.uri().path().chars().take(200).collect();
+    let message = format!(
+        "`{path}` can't be asked with {}; the header `Allow` has what it can be asked with",
+        request.method()
+    );
+    ApiError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        message,
+    )
+}
+
+impl FromRef<App> for BodyLimit {
+    fn from_ref(app: &App) -> Self {
+        Self(app.settings.body_limit_bytes)
+    }
+}

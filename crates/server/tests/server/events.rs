@@ -1,0 +1,139 @@
+//! `/events`
+
+use engine::{SystemWorld, World};
+use model::{Origin, Trigger, TriggerKind};
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::world::{Answer, Ci, Pieces, REPO, nowhere, one_job};
+
+/// More than the server reads from the store at once.
+const MANY: usize = 600;
+
+/// One message: its id and its data.
+async fn next(stream: &mut Pieces) -> (i64, Value) {
+    let message = stream.up_to("\n\n").await;
+    let field = |name: &str| {
+        let line = message.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_else(|| panic!("no {name:?} in {message:?}"))
+    };
+    (
+        field("id: ").parse().unwrap(),
+        serde_json::from_str(field("data: ")).unwrap(),
+    )
+}
+
+#[tokio::test]
+async fn every_change_is_told_as_it_happens() {
+    let ci = Ci::start().await;
+    let mut stream = Pieces::of(ci.request(Method::GET, "/events")).await;
+    assert_eq!(stream.header("content-type"), "text/event-stream");
+    let pipeline = ci.run(&one_job("echo hello")).await;
+    let mut words = Vec::new();
+    loop {
+        let (id, event) = next(&mut stream).await;
+        assert_eq!(event["id"], id);
+        assert_eq!(event["pipeline"], pipeline.0);
+        assert!(event["at"].as_str().unwrap().ends_with('Z'));
+        let word = event["status"]
+            .as_str()
+            .or(event["step"]["state"].as_str())
+            .unwrap();
+        words.push(format!("{} {word}", event["type"].as_str().unwrap()));
+        if event["type"] == "pipeline" && word == "success" {
+            break;
+        }
+    }
+    assert_eq!(words[0], "pipeline queued");
+    for expected in [
+        "job queued",
+        "job running",
+        "step running",
+        "step ended",
+        "job success",
+    ] {
+        assert!(
+            words.iter().any(|word| word == expected),
+            "no {expected:?} in {words:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn who_comes_back_misses_nothing_and_hears_nothing_twice() {
+    let ci = Ci::start().await;
+    let mut stream = Pieces::of(ci.request(Method::GET, "/events")).await;
+    ci.push_nothing().await;
+    let (mut last, _) = next(&mut stream).await;
+    drop(stream);
+
+    // More than one batch of the store's happens meanwhile, and it goes on while it is replayed.
+    let triggers = vec![nothing(); MANY];
+    let now = SystemWorld.now();
+    ci.engine
+        .store()
+        .create_pipelines(&triggers, now)
+        .await
+        .unwrap();
+    let back = ci
+        .request(Method::GET, "/events")
+        .header("Last-Event-ID", last.to_string());
+    let mut stream = Pieces::of(back).await;
+    let push = Ci::push_of(&nowhere()).to_string();
+    let newest = Answer::of(ci.delivery("push", push.as_bytes()))
+        .await
+        .json();
+    loop {
+        let (id, event) = next(&mut stream).await;
+        assert_eq!(id, last + 1);
+        last = id;
+        if event["pipeline"] == newest["pipeline_id"] {
+            break;
+        }
+    }
+    assert!(last > 600, "{last}");
+}
+
+/// A trigger whose code is nowhere.
+fn nothing() -> Trigger {
+    Trigger {
+        kind: TriggerKind::Api,
+        repo: REPO.parse().unwrap(),
+        origin: Origin::Git { url: nowhere().url },
+        commit: Some(nowhere().sha.parse().unwrap()),
+        git_ref: None,
+        base: None,
+        author: None,
+        message: None,
+        pull_request: None,
+        rerun: None,
+        forge: None,
+        delivery: None,
+    }
+}
+
+#[tokio::test]
+async fn all_of_it_can_be_had_from_the_first() {
+    let ci = Ci::start().await;
+    ci.push_nothing().await;
+    let mut stream = Pieces::of(ci.request(Method::GET, "/api/events?after=0")).await;
+    assert_eq!(next(&mut stream).await.0, 1);
+    assert_eq!(next(&mut stream).await.0, 2);
+    let mut second = Pieces::of(ci.request(Method::GET, "/events?after=1")).await;
+    assert_eq!(next(&mut second).await.0, 2);
+
+    // An id that is still to come was another server's: only what is new is told.
+    let mut other = Pieces::of(ci.request(Method::GET, "/events?after=99999")).await;
+    let new = ci.push_nothing().await;
+    assert_eq!(next(&mut other).await.1["pipeline"], new.0);
+}
+
+#[tokio::test]
+async fn a_place_that_can_not_be_is_named() {
+    let ci = Ci::start().await;
+    let request = ci
+        .request(Method::GET, "/events")
+        .header("Last-Event-ID", "x");
+    Answer::of(request).await.refuses(400, "`Last-Event-ID`");
+    ci.get("/events?after=x").await.refuses(400, "`after`");
+}

@@ -1,0 +1,17 @@
+//! The server from outside: real HTTP to a real listener, over a real engine and a real store.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that panics has failed, as it should"
+)]
+
+mod events;
+mod hooks;
+mod jobs;
+mod logs;
+mod manners;
+mod pipelines;
+mod processes;
+mod projects;
+mod runners;
+mod stop;
+mod world;

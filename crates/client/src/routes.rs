@@ -1,0 +1,140 @@
+//! One method a route.
+
+use api::{
+    Health, NewPipeline, NewRunner, Pipeline, PipelineDetail, PipelineQuery, Project, Readiness,
+    RerunRequest, Runner, Step, WebhookAnswer,
+};
+use model::{JobId, PipelineId, RepoName, RerunFrom};
+use reqwest::Method;
+use reqwest::header::CONTENT_TYPE;
+use serde_json::json;
+
+use crate::page::next_cursor;
+use crate::{Client, ClientError, Page};
+
+/// Every method fails as [`ClientError`] tells; an answer that is an error comes as
+/// [`ClientError::Refused`].
+impl Client {
+    /// Most recent pipelines first, those that the query lets through.
+    pub async fn pipelines(&self, query: &PipelineQuery) -> Result<Page<Pipeline>, ClientError> {
+        let request = self.request(Method::GET, &["pipelines"]).query(query);
+        let (items, headers) = self.answer(request).await?;
+        let next = next_cursor(&headers, &self.url(&["pipelines"]));
+        Ok(Page { items, next })
+    }
+
+    /// One pipeline with its jobs.
+    pub async fn pipeline(&self, id: PipelineId) -> Result<PipelineDetail, ClientError> {
+        self.get(&["pipelines", &id.to_string()]).await
+    }
+
+    /// Starts a pipeline.
+    pub async fn start(&self, pipeline: &NewPipeline) -> Result<Pipeline, ClientError> {
+        self.post(&["pipelines"], pipeline).await
+    }
+
+    /// Cancels what of a pipeline has not ended; returns how it is then.
+    pub async fn cancel(&self, id: PipelineId) -> Result<Pipeline, ClientError> {
+        self.post(&["pipelines", &id.to_string(), "cancel"], &json!({}))
+            .await
+    }
+
+    /// Runs a pipeline again; returns the new one.
+    pub async fn rerun(&self, id: PipelineId, from: RerunFrom) -> Result<Pipeline, ClientError> {
+        self.post(
+            &["pipelines", &id.to_string(), "rerun"],
+            &RerunRequest { from },
+        )
+        .await
+    }
+
+    /// Approves a job that waits for a person.
+    pub async fn approve(&self, id: PipelineId, job: JobId) -> Result<api::Job, ClientError> {
+        self.post(
+            &[
+                "pipelines",
+                &id.to_string(),
+                "jobs",
+                &job.to_string(),
+                "approve",
+            ],
+            &json!({}),
+        )
+        .await
+    }
+
+    /// The steps of a job's last attempt.
+    pub async fn steps(&self, id: PipelineId, job: JobId) -> Result<Vec<Step>, ClientError> {
+        self.get(&[
+            "pipelines",
+            &id.to_string(),
+            "jobs",
+            &job.to_string(),
+            "steps",
+        ])
+        .await
+    }
+
+    /// Delivers a webhook, as GitHub does; returns the pipeline that it makes.
+    ///
+    /// `event` is GitHub's word for the kind (`push`), `signature` the value of
+    /// `X-Hub-Signature-256`, `body` what was signed, byte for byte.
+    ///
+    /// A delivery that makes no pipeline is [`ClientError::Refused`], with the server's reason.
+    pub async fn send_webhook(
+        &self,
+        event: &str,
+        signature: &str,
+        body: String,
+    ) -> Result<PipelineId, ClientError> {
+        let request = self
+            .request(Method::POST, &["webhook"])
+            .header("X-GitHub-Event", event)
+            .header("X-Hub-Signature-256", signature)
+            .header(CONTENT_TYPE, "application/json")
+            .body(body);
+        let message = match self.answer(request).await?.0 {
+            WebhookAnswer::Queued { pipeline_id } => return Ok(pipeline_id),
+            WebhookAnswer::Ignored { reason } => reason,
+            WebhookAnswer::Pong => format!("a `{event}` event makes no pipeline"),
+        };
+        Err(ClientError::Refused {
+            status: 202,
+            code: "ignored".into(),
+            message,
+        })
+    }
+
+    /// The runners.
+    pub async fn runners(&self) -> Result<Vec<Runner>, ClientError> {
+        self.get(&["runners"]).await
+    }
+
+    /// Registers a runner.
+    pub async fn add_runner(&self, runner: &NewRunner) -> Result<Runner, ClientError> {
+        self.post(&["runners"], runner).await
+    }
+
+    /// The projects, most recently active first.
+    pub async fn projects(&self) -> Result<Vec<Project>, ClientError> {
+        self.get(&["projects"]).await
+    }
+
+    /// One project.
+    pub async fn project(&self, repo: &RepoName) -> Result<Project, ClientError> {
+        let segments: Vec<&str> = std::iter::once("projects")
+            .chain(repo.as_str().split('/'))
+            .collect();
+        self.get(&segments).await
+    }
+
+    /// Whether the server lives, and its version.
+    pub async fn health(&self) -> Result<Health, ClientError> {
+        self.get(&["healthz"]).await
+    }
+
+    /// Whether the server can do its work; [`ClientError::Refused`] with status 503 if it can't.
+    pub async fn readiness(&self) -> Result<Readiness, ClientError> {
+        self.get(&["readyz"]).await
+    }
+}

@@ -1,0 +1,224 @@
+//! The command line: every command with its arguments, and who carries it out.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::command::{
+    approve, cancel, completions, config, configure, doctor, init, list, logs, open, rerun, run,
+    send_webhook, serve, shim, watch,
+};
+use crate::error::{Exit, Failure};
+use crate::output::Output;
+use crate::settings::{Flags, Given, Global, Running, Scope, Serving, Settings};
+use crate::telemetry;
+
+/// A CI/CD server in one binary.
+#[derive(Debug, Parser)]
+#[command(name = "popsicle", version, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 success, 1 the pipeline failed, 2 usage, \
+    3 could not reach the server or be allowed.")]
+pub struct Cli {
+    #[command(flatten)]
+    flags: Flags<Global>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server
+    Serve(ServeArgs),
+    /// Run a directory's pipeline here and now, without a server
+    Run(RunArgs),
+    /// List the most recent pipelines
+    List(list::ListArgs),
+    /// Print the log of a job
+    Logs(logs::LogsArgs),
+    /// Follow a pipeline to its end; exits with its result
+    Watch(watch::WatchArgs),
+    /// Cancel a pipeline
+    Cancel(cancel::CancelArgs),
+    /// Run a pipeline again
+    Rerun(rerun::RerunArgs),
+    /// Approve a job that waits for a person
+    Approve(approve::ApproveArgs),
+    /// Open a pipeline's page in a browser
+    Open(open::OpenArgs),
+    /// Manage runners
+    #[command(subcommand)]
+    Configure(configure::ConfigureCommand),
+    /// Check a pipeline's config
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Write a first config for a project
+    Init(init::InitArgs),
+    /// Tell what works on this machine, what does not, and the mend
+    Doctor(doctor::DoctorArgs),
+    /// Print a shell's completions
+    Completions(completions::CompletionsArgs),
+    /// Send a local repository's newest commit to the server, as GitHub would
+    #[command(hide = true)]
+    SendWebhook(send_webhook::SendWebhookArgs),
+    /// Hold a native container (started by Popsicle itself)
+    #[command(hide = true)]
+    Shim(ShimArgs),
+}
+
+/// The arguments of `serve`.
+#[derive(Debug, Args)]
+#[command(after_help = Flags::<Serving>::only_in_the_environment())]
+pub struct ServeArgs {
+    #[command(flatten)]
+    flags: Flags<Serving>,
+}
+
+/// The arguments of `run`.
+#[derive(Debug, Args)]
+#[command(after_help = Flags::<Running>::only_in_the_environment())]
+pub struct RunArgs {
+    /// The project's directory
+    #[arg(default_value = ".")]
+    pub dir: PathBuf,
+    /// Run only this workflow
+    #[arg(long, short, value_name = "NAME")]
+    pub workflow: Option<String>,
+    /// Run only this job, without the jobs that it requires
+    #[arg(long, short, value_name = "NAME")]
+    pub job: Option<String>,
+    /// Set a pipeline parameter; may be given several times
+    #[arg(long = "param", short, value_name = "NAME=VALUE", value_parser = parameter)]
+    pub parameters: Vec<(String, String)>,
+    /// Show the output of all jobs, not only of what fails
+    #[arg(long, short)]
+    pub verbose: bool,
+    #[command(flatten)]
+    flags: Flags<Running>,
+}
+
+/// The arguments of `shim`.
+#[derive(Debug, Args)]
+pub struct ShimArgs {
+    /// The job's directory
+    #[arg(required = true)]
+    pub words: Vec<OsString>,
+}
+
+impl Cli {
+    /// Carries out what was asked.
+    ///
+    /// # Errors
+    /// Whatever keeps the command from it, for people.
+    pub fn carry_out(self, out: &mut Output) -> Result<Exit, Failure> {
+        let global = self.flags.given;
+        let load = |flags: Given, scope| -> Result<Settings, Failure> {
+            let settings = Settings::load(&flags, scope)?;
+            telemetry::start(&settings)?;
+            Ok(settings)
+        };
+        let common = || load(global.clone(), Scope::Everywhere);
+        match self.command {
+            // Before anything starts a thread: the shim makes namespaces.
+            Command::Shim(args) => shim::run(&args),
+            Command::Serve(args) => {
+                let settings = load(global.and(args.flags.given.clone()), Scope::Serve)?;
+                in_runtime(serve::run(args, settings))
+            }
+            Command::Run(args) => {
+                let settings = load(global.and(args.flags.given.clone()), Scope::Jobs)?;
+                in_runtime(run::run(args, settings, out))
+            }
+            Command::List(args) => in_runtime(list::run(args, &common()?, out)),
+            Command::Logs(args) => in_runtime(logs::run(&args, &common()?, out)),
+            Command::Watch(args) => in_runtime(watch::run(&args, &common()?, out)),
+            Command::Cancel(args) => in_runtime(cancel::run(&args, &common()?, out)),
+            Command::Rerun(args) => in_runtime(rerun::run(&args, &common()?, out)),
+            Command::Approve(args) => in_runtime(approve::run(&args, &common()?, out)),
+            Command::Open(args) => in_runtime(open::run(&args, &common()?, out)),
+            Command::Configure(command) => in_runtime(configure::run(command, &common()?, out)),
+            Command::SendWebhook(args) => {
+                // The secret that it signs with is the server's.
+                let settings = load(global, Scope::Serve)?;
+                in_runtime(send_webhook::run(&args, &settings, out))
+            }
+            Command::Doctor(args) => in_runtime(doctor::run(&args, &global, out)),
+            Command::Config(command) => config::run(&command, out),
+            Command::Init(args) => init::run(&args, out),
+            Command::Completions(args) => completions::run(&args, out),
+        }
+    }
+}
+
+/// How long what still runs after a command's end is waited for.
+const AFTERMATH: Duration = Duration::from_secs(2);
+
+fn in_runtime(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::unable(format_args!("could not start threads: {error}")))?;
+    let result = runtime.block_on(command);
+    runtime.shutdown_timeout(AFTERMATH);
+    result
+}
+
+fn parameter(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write it as name=value".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn verify_cli() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn serve_explains_its_settings() {
+        let mut command = Cli::command();
+        let serve = command.find_subcommand_mut("serve").unwrap();
+        let help = serve.render_long_help().to_string().replace('\n', " ");
+        let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        for said in [
+            "--listen <ADDRESS:PORT>",
+            "[env: POPSICLE_LISTEN, BIND_ADDRESS, PORT] [default: 127.0.0.1:5000]",
+            "--allow-unauthenticated",
+            "[env: POPSICLE_MAX_RETRIES, MAX_RETRIES] [default: 3]",
+        ] {
+            assert!(help.contains(said), "{said} is not in {help}");
+        }
+        assert!(!help.contains("--github-token"), "a secret is no flag");
+        assert!(help.contains("POPSICLE_GITHUB_TOKEN"), "{help}");
+    }
+
+    #[test]
+    fn parameters_have_a_name_and_a_value() {
+        let run = |text: &str| Cli::try_parse_from(["popsicle", "run", "--param", text]);
+        assert!(run("a=b=c").is_ok());
+        assert!(run("a").is_err());
+        assert!(run("=b").is_err());
+    }
+
+    #[test]
+    fn flags_of_every_command_are_understood_anywhere() {
+        for words in [
+            ["popsicle", "--server-url", "http://x", "list"],
+            ["popsicle", "list", "--server-url", "http://x"],
+        ] {
+            let cli = Cli::try_parse_from(words).unwrap();
+            let given = cli.flags.given;
+            assert_eq!(
+                given.get(&crate::settings::table::SERVER_URL),
+                Some("http://x")
+            );
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! The commands, a file each: its arguments, and `run`, which carries it out.
+
+pub mod approve;
+pub mod cancel;
+pub mod completions;
+pub mod config;
+pub mod configure;
+pub mod doctor;
+pub mod init;
+pub mod list;
+pub mod logs;
+pub mod open;
+pub mod rerun;
+pub mod run;
+pub mod send_webhook;
+pub mod serve;
+pub mod shim;
+pub mod watch;
+
+mod jobs;
+
+use client::Client;
+
+use crate::error::Failure;
+use crate::settings::Settings;
+
+/// A client of the server that the settings name.
+fn connect(settings: &Settings) -> Result<Client, Failure> {
+    Ok(Client::new(&settings.server_url)?)
+}

@@ -1,0 +1,158 @@
+//! `popsicle serve`: the server, from its first line to its last.
+
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use engine::{Engine, EngineTasks, SystemWorld};
+use rustix::fs::FlockOperation;
+use server::ServerSettings;
+use store::{Logs, Store};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::ServeArgs;
+use crate::error::{Exit, Failure};
+use crate::settings::{Settings, webhook_secret, webhook_secret_path};
+use crate::wiring;
+
+/// Serves until `SIGTERM` or `SIGINT`. Jobs that run then go on without the server.
+pub async fn run(_: ServeArgs, settings: Settings) -> Result<Exit, Failure> {
+    let stop = stop_on_signals()?;
+    let listener = listen(&settings).await?;
+    let address = listener
+        .local_addr()
+        .map_err(|error| Failure::unable(format_args!("the listener has no address: {error}")))?;
+    let _lock = take_data_dir(&settings)?;
+    let secret = webhook_secret(&settings)
+        .map_err(|error| Failure::unable(format_args!("can't keep the webhook secret: {error}")))?;
+    let github = wiring::github(&settings, secret)?;
+    let forges = vec![github];
+
+    let store = Store::open(&settings.database_url).await.map_err(unable)?;
+    let (engine, tasks) = start_engine(&settings, store.clone(), forges.clone(), address).await?;
+    let parts = server::Parts {
+        engine,
+        forges,
+        settings: ServerSettings {
+            public_url: Some(settings.public_url(address)),
+            ..ServerSettings::new(address)
+        },
+        world: Arc::new(SystemWorld),
+        stop: stop.clone(),
+    };
+    tracing::info!(
+        url = %settings.public_url(address),
+        data = %settings.data_dir.display(),
+        webhook_secret = %match &settings.webhook_secret {
+            Some(secret) => format!("from {}", secret.source),
+            None => webhook_secret_path(&settings).display().to_string(),
+        },
+        statuses = if settings.github_token.is_some() { "sent" } else { "not sent: no GitHub token" },
+        "popsicle {} serves",
+        env!("CARGO_PKG_VERSION"),
+    );
+    let served = server::serve(listener, server::router(parts), stop).await;
+    tracing::info!("stopping; jobs that run go on, and the next server takes them up");
+    tasks.stop().await;
+    store.close().await;
+    served.map_err(|error| Failure::unable(format_args!("could not serve: {error}")))?;
+    Ok(Exit::Success)
+}
+
+async fn start_engine(
+    settings: &Settings,
+    store: Store,
+    forges: Vec<Arc<dyn forge::Forge>>,
+    address: SocketAddr,
+) -> Result<(Engine, EngineTasks), Failure> {
+    let jobs = settings.workspace_root.value.clone();
+    let hidden = vec![settings.data_dir.value.clone(), jobs.clone()];
+    let public_url = settings.public_url(address);
+    let parts = engine::Parts {
+        store,
+        logs: Logs::new(settings.data_dir.join("logs")),
+        source: wiring::source(settings, settings.data_dir.join("mirrors")),
+        forges,
+        executors: wiring::executors(settings, &jobs, &settings.namespace, hidden)?,
+        world: Arc::new(SystemWorld),
+        settings: engine::EngineSettings {
+            public_url: Some(public_url.as_str().trim_end_matches('/').to_owned()),
+            ..wiring::engine_settings(settings, jobs)
+        },
+    };
+    Engine::start(parts).await.map_err(unable)
+}
+
+/// Listens where the settings say; they have checked that it lets no strangers in.
+async fn listen(settings: &Settings) -> Result<TcpListener, Failure> {
+    let address = settings.listen.value;
+    TcpListener::bind(address).await.map_err(|error| {
+        let failure = Failure::unable(format_args!("can't listen on {address}: {error}"));
+        if error.kind() == io::ErrorKind::AddrInUse {
+            failure.hint("is a server running already? `--listen 127.0.0.1:0` takes a free port")
+        } else {
+            failure
+        }
+    })
+}
+
+/// Makes the data folder, and keeps other servers out of it for as long as the file is open.
+fn take_data_dir(settings: &Settings) -> Result<File, Failure> {
+    let dir: &Path = &settings.data_dir;
+    let unusable = |error: io::Error| {
+        Failure::unable(format_args!(
+            "can't use the data folder {}: {error}",
+            dir.display()
+        ))
+        .hint("--data-dir (POPSICLE_DATA_DIR) names another")
+    };
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .map_err(unusable)?;
+    fs::create_dir_all(&settings.workspace_root.value).map_err(unusable)?;
+    let lock = File::create(dir.join("lock")).map_err(unusable)?;
+    match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(lock),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(Failure::unable(format_args!(
+            "another server uses the data folder {}",
+            dir.display()
+        ))
+        .hint("stop it, or give this one another with --data-dir (POPSICLE_DATA_DIR)")),
+        Err(error) => Err(unusable(error.into())),
+    }
+}
+
+fn stop_on_signals() -> Result<CancellationToken, Failure> {
+    let no_signals =
+        |error: io::Error| Failure::unable(format_args!("can't listen to signals: {error}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
+    // Ends with the process: there is nothing to join it for.
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        stopped.cancel();
+    });
+    Ok(stop)
+}
+
+fn unable(error: impl std::error::Error) -> Failure {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    Failure::unable(text)
+}

@@ -1,0 +1,1 @@
+//! The stories live in `stories.rs`; this package has nothing else.

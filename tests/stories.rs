@@ -1,0 +1,28 @@
+//! Stories of the whole: the real binary, real git, real containers, real HTTP.
+//!
+//! Each story has a server of its own (`world::Ci`) on its own port, with its own data and its own
+//! namespace, so they run side by side. Only GitHub is played: `world::Github` stands in for its API,
+//! and pushes are signed and sent as GitHub sends them.
+//!
+//! What the machine lacks (Docker, say) skips the stories that need it, with a message; where `CI=true`
+//! they fail instead.
+
+mod borders;
+mod world;
+
+mod stories {
+    mod cancel;
+    mod commands;
+    mod configs;
+    mod docker;
+    mod failure;
+    mod forge;
+    mod local;
+    mod logs;
+    mod output;
+    mod push;
+    mod restart;
+    mod sources;
+    mod telemetry;
+    mod webhooks;
+}

@@ -1,0 +1,171 @@
+//! Jobs in Docker containers.
+
+use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
+use insta::assert_snapshot;
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use crate::world::{Ci, Dockerd, Image, Repo, containers, has_docker, skip, until};
+
+fn in_image(image: &str, steps: &str) -> Repo {
+    Repo::with(&[
+        ("greeting.txt", "hello\n"),
+        (
+            ".popsicle/ci.yml",
+            &format!(
+                "
+version: 2.1
+jobs:
+  build:
+    docker:
+      - image: '{image}'
+        environment: {{COLOUR: green}}
+    steps:
+{steps}
+workflows: {{main: {{jobs: [build]}}}}
+"
+            ),
+        ),
+    ])
+}
+
+#[tokio::test]
+async fn a_job_runs_in_its_image_and_leaves_no_container() {
+    if !has_docker() {
+        return;
+    }
+    let image = Image::busybox();
+    let ci = Ci::start().await.with_docker();
+    let steps = "
+      - checkout
+      - run: cat greeting.txt
+      - run: echo \"$CIRCLE_JOB is $COLOUR\"; ls /bin/busybox
+      - run:
+          name: Fail
+          command: echo bad >&2; exit 42
+";
+    let repo = in_image(&image.name, steps);
+    let id = ci.push(&repo).await;
+    assert_snapshot!(ci.settled(id).await, @r#"
+    pipeline failure
+      build  failure  (step "Fail" ended with exit code 42)
+    "#);
+    assert_eq!(ci.job(id, "build").await["exit_code"], 42);
+    let log = ci.log(id, "build").await;
+    assert!(
+        log.ends_with("hello\nbuild is green\n/bin/busybox\nbad\n"),
+        "{log}"
+    );
+    ci.until_clean().await;
+
+    let repo = in_image(&image.name, "      - run: echo well");
+    let id = ci.push(&repo).await;
+    assert_eq!(ci.settled(id).await, "pipeline success\n  build  success");
+    assert!(ci.log(id, "build").await.ends_with("well\n"));
+    ci.until_clean().await;
+}
+
+/// A registry that has no images, for as long as the story lasts; its address.
+async fn empty_registry() -> String {
+    let not_found = (
+        StatusCode::NOT_FOUND,
+        Json(json!({"errors": [{"code": "MANIFEST_UNKNOWN", "message": "manifest unknown"}]})),
+    );
+    let app = Router::new()
+        .route("/v2/", get(async || Json(json!({}))))
+        .fallback(async || not_found);
+    let listener = TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port is free");
+    let address = listener.local_addr().expect("a listener has an address");
+    // Ends with the story's runtime.
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    address.to_string()
+}
+
+#[tokio::test]
+async fn an_image_that_does_not_exist_fails_its_job() {
+    if !has_docker() {
+        return;
+    }
+    let ci = Ci::start().await.with_docker();
+    let registry = empty_registry().await;
+    let missing = format!("{registry}/octo/missing:1.0");
+    let repo = in_image(&missing, "      - run: 'true'");
+    let id = ci.push(&repo).await;
+    let settled = ci.settled(id).await;
+    assert_snapshot!(settled.replace(&registry, "REGISTRY"), @"
+    pipeline failure
+      build  failure  (image `REGISTRY/octo/missing:1.0` can't be pulled from `REGISTRY`: manifest unknown; check its name and tag, and if it is private, that this machine may read it)
+    ");
+
+    let repo = in_image("No such/Name", "      - run: 'true'");
+    let id = ci.push(&repo).await;
+    let settled = ci.settled(id).await;
+    assert!(settled.starts_with("pipeline failure"), "{settled}");
+    assert!(settled.contains("No such/Name"), "{settled}");
+    ci.until_clean().await;
+}
+
+#[tokio::test]
+async fn a_canceled_container_is_removed() {
+    if !has_docker() {
+        return;
+    }
+    let image = Image::busybox();
+    let ci = Ci::start().await.with_docker();
+    let steps = "      - run: trap '' TERM; echo ready; while :; do sleep 1; done";
+    let repo = in_image(&image.name, steps);
+    let id = ci.push(&repo).await;
+    ci.until_log(id, "build", "ready").await;
+    assert_eq!(containers(&ci.namespace).len(), 1);
+    ci.cli(&["cancel", "1"]).await.success();
+    assert_snapshot!(ci.settled(id).await, @"
+    pipeline canceled
+      build  canceled  (canceled on request)
+    ");
+    ci.until_clean().await;
+}
+
+#[tokio::test]
+async fn a_daemon_that_dies_ends_its_jobs_and_not_the_server() {
+    if !has_docker() {
+        return;
+    }
+    let Some(mut dockerd) = Dockerd::start().await else {
+        skip("a second dockerd does not start here");
+        return;
+    };
+    let image = dockerd.image();
+    let mut ci = Ci::start_with(&[("POPSICLE_DOCKER_HOST", &dockerd.host())]).await;
+    let steps = "      - run: echo ready; sleep 600";
+    let repo = in_image(&image.name, steps);
+    let id = ci.push(&repo).await;
+    ci.until_log(id, "build", "ready").await;
+    dockerd.kill();
+    let settled = ci.settled(id).await;
+    assert!(
+        settled.starts_with("pipeline error\n  build  error  ("),
+        "{settled}"
+    );
+    assert!(ci.log(id, "build").await.contains("ready\n"));
+    ci.assert_alive();
+
+    // Without a daemon a job is not run, and says so.
+    let repo = in_image(&image.name, steps);
+    let id = ci.push(&repo).await;
+    let settled = ci.settled(id).await;
+    assert!(!settled.contains("success"), "{settled}");
+    until("the forge hears of both", async || {
+        let told = ci.github.statuses();
+        (told
+            .iter()
+            .filter(|status| status.state == "error" || status.state == "failure")
+            .count()
+            >= 2)
+            .then_some(())
+    })
+    .await;
+}

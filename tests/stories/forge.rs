@@ -1,0 +1,123 @@
+//! The forge hears how its commits fare, also if it is not always there.
+
+use crate::world::{Answer, Ci, Repo, has_machine_jobs, until};
+
+const QUICK: &str = "
+version: 2.1
+jobs:
+  build:
+    machine: true
+    steps: [run: 'true']
+workflows: {main: {jobs: [build]}}
+";
+
+/// Waits until the forge knows how the commit's pipeline ended.
+async fn until_told(ci: &Ci, sha: &str, state: &str) {
+    until("the forge is told", async || {
+        ci.github
+            .told(sha)
+            .lines()
+            .last()
+            .is_some_and(|line| line.starts_with(state))
+            .then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_forge_that_is_down_for_a_while_hears_all_that_matters() {
+    if !has_machine_jobs().await {
+        return;
+    }
+    let mut ci = Ci::start().await;
+    ci.github.answer_next([
+        Answer::BadGateway,
+        Answer::BadGateway,
+        Answer::TooMany { retry_after: 1 },
+        Answer::RateLimited,
+    ]);
+    let repo = Repo::with_config(QUICK);
+    let id = ci.push(&repo).await;
+    assert_eq!(ci.settled(id).await, "pipeline success\n  build  success");
+    // A server that ends meanwhile takes nothing with it.
+    until("the forge was asked", async || {
+        (ci.github.requests() > 0).then_some(())
+    })
+    .await;
+    ci.kill();
+    ci.restart().await;
+    until_told(&ci, &repo.head(), "success").await;
+    assert_eq!(ci.github.answers_left(), 0);
+    let told = ci.github.told(&repo.head());
+    let states: Vec<&str> = told
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    let (last, before) = states.split_last().expect("it was told");
+    assert_eq!(*last, "success");
+    assert!(before.iter().all(|state| *state == "pending"), "{told}");
+}
+
+#[tokio::test]
+async fn a_forge_that_says_nothing_holds_nobody_up() {
+    if !has_machine_jobs().await {
+        return;
+    }
+    let ci = Ci::start().await;
+    ci.github.answer_next([Answer::Silence]);
+    let (silent, heard) = (Repo::with_config(QUICK), Repo::with_config(QUICK));
+    heard.commit("Another", &[]);
+    let first = ci.push(&silent).await;
+    until("the forge was asked", async || {
+        (ci.github.requests() > 0).then_some(())
+    })
+    .await;
+    let second = ci.push(&heard).await;
+    assert_eq!(
+        ci.settled(first).await,
+        "pipeline success\n  build  success"
+    );
+    assert_eq!(
+        ci.settled(second).await,
+        "pipeline success\n  build  success"
+    );
+    until_told(&ci, &heard.head(), "success").await;
+}
+
+#[tokio::test]
+async fn without_a_token_there_is_one_warning_and_the_pipeline_runs() {
+    if !has_machine_jobs().await {
+        return;
+    }
+    let ci = Ci::start_without("POPSICLE_GITHUB_TOKEN").await;
+    let repo = Repo::with_config(QUICK);
+    for _ in 0..2 {
+        let id = ci.push(&repo).await;
+        assert_eq!(ci.settled(id).await, "pipeline success\n  build  success");
+    }
+    let warnings = || ci.server_log().matches("POPSICLE_GITHUB_TOKEN").count();
+    until("there is a warning", async || {
+        (warnings() > 0).then_some(())
+    })
+    .await;
+    assert_eq!(warnings(), 1, "{}", ci.server_log());
+    assert_eq!(ci.github.requests(), 0);
+}
+
+#[tokio::test]
+async fn statuses_have_the_name_that_is_set() {
+    if !has_machine_jobs().await {
+        return;
+    }
+    let settings = [
+        ("POPSICLE_STATUS_CONTEXT", "ci/lab"),
+        ("POPSICLE_PUBLIC_URL", "https://ci.example.com/lab/"),
+    ];
+    let ci = Ci::start_with(&settings).await;
+    let repo = Repo::with_config(QUICK);
+    ci.push(&repo).await;
+    until_told(&ci, &repo.head(), "success").await;
+    let last = ci.github.statuses().pop().expect("it was told");
+    assert_eq!(last.context, "ci/lab");
+    assert_eq!(last.target_url, "https://ci.example.com/lab/ui/pipelines/1");
+}

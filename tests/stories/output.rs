@@ -1,0 +1,159 @@
+//! Output: kept as it is, however much and whatever it is; and what happens when there is too much of it.
+
+use insta::assert_snapshot;
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use std::path::PathBuf;
+
+use crate::world::{Ci, Repo, has_machine_jobs, processes_with, skip, unique, until};
+
+/// A repository with one job of one step.
+fn one_step(command: &str) -> Repo {
+    let indented: Vec<String> = command
+        .lines()
+        .map(|line| format!("          {line}"))
+        .collect();
+    Repo::with_config(&format!(
+        "
+version: 2.1
+jobs:
+  build:
+    machine: true
+    steps:
+      - run: |
+{}
+workflows: {{main: {{jobs: [build]}}}}
+",
+        indented.join("\n")
+    ))
+}
+
+#[tokio::test]
+async fn bytes_are_kept_as_they_are() {
+    if !has_machine_jobs().await {
+        return;
+    }
+    let ci = Ci::start().await;
+    // No UTF-8, a NUL, colours, half of one of our own markers, and no line end.
+    let repo = one_step(r"printf '\377\376\000 \033[31mred\033[0m \033]7770;x\r\nno end'");
+    let id = ci.push(&repo).await;
+    assert_eq!(ci.settled(id).await, "pipeline success\n  build  success");
+    assert_eq!(
+        ci.log_bytes(id, "build").await,
+        b"\xff\xfe\0 \x1b[31mred\x1b[0m \x1b]7770;x\r\nno end"
+    );
+}
+
+#[tokio::test]
+async fn no_line_of_many_is_lost() {
+    if !has_machine_jobs().await {
+        return;
+    }
+    let ci = Ci::start().await;
+    let repo = one_step("seq 1 300000");
+    let id = ci.push(&repo).await;
+    assert_eq!(ci.settled(id).await, "pipeline success\n  build  success");
+    let log = ci.log(id, "build").await;
+    let mut lines = log.lines();
+    for number in 1..=300_000 {
+        assert_eq!(lines.next(), Some(number.to_string().as_str()));
+    }
+    assert_eq!(lines.next(), None);
+}
+
+#[tokio::test]
+async fn a_job_that_writes_without_end_is_ended() {
+    if !has_machine_jobs().await {
+        return;
+    }
+    let mut ci = Ci::start_with(&[("POPSICLE_LOG_LIMIT", "1MiB")]).await;
+    let repo = one_step("trap '' TERM; yes 'and so on'");
+    let id = ci.push(&repo).await;
+    assert_snapshot!(ci.settled(id).await, @"
+    pipeline failure
+      build  failure  (the job wrote more output than its limit of 1048576 bytes)
+    ");
+    assert_eq!(ci.log_bytes(id, "build").await.len(), 1 << 20);
+    ci.assert_alive();
+    ci.until_clean().await;
+    let repo = one_step("echo short");
+    let id = ci.push(&repo).await;
+    assert_eq!(ci.settled(id).await, "pipeline success\n  build  success");
+}
+
+#[tokio::test]
+async fn a_job_ends_although_it_left_a_process_behind() {
+    if !has_machine_jobs().await {
+        return;
+    }
+    let ci = Ci::start().await;
+    let mark = unique();
+    let repo = one_step(&format!("sh -c 'sleep 600; : {mark}' &\necho done"));
+    let id = ci.push(&repo).await;
+    assert_eq!(ci.settled(id).await, "pipeline success\n  build  success");
+    assert_eq!(ci.log(id, "build").await, "done\n");
+    until("what it left is gone", async || {
+        processes_with(&mark).is_empty().then_some(())
+    })
+    .await;
+    ci.until_clean().await;
+}
+
+/// A file system of 1 MiB; unmounted with this value.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// Mounted there; none if that is not for us to do.
+    fn at(path: PathBuf) -> Option<Self> {
+        std::fs::create_dir_all(&path).expect("the folder can be made");
+        let mounted = mount(
+            "tmpfs",
+            &path,
+            "tmpfs",
+            MountFlags::empty(),
+            Some(c"size=1m,mode=0700"),
+        );
+        mounted.ok().map(|()| Self(path))
+    }
+
+    fn empty(&self) {
+        for entry in std::fs::read_dir(&self.0).expect("the disk can be read") {
+            std::fs::remove_dir_all(entry.expect("the disk can be read").path())
+                .expect("the disk can be written");
+        }
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = unmount(&self.0, UnmountFlags::DETACH);
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_ends_the_job_and_not_the_server() {
+    if !has_machine_jobs().await {
+        return;
+    }
+    let mut ci = Ci::prepare(&[]).await;
+    let Some(disk) = SmallDisk::at(ci.data().join("logs")) else {
+        skip("only root can mount a small disk");
+        return;
+    };
+    ci.restart().await;
+    let repo = one_step("seq 1 1000000");
+    let id = ci.push(&repo).await;
+    let settled = ci.settled(id).await;
+    let logs = disk.0.display().to_string();
+    assert_snapshot!(settled.replace(&logs, "LOGS"), @"
+    pipeline error
+      build  error  (could not store the job's log: no space is left on the disk of `LOGS/1/1.1.log`)
+    ");
+    ci.assert_alive();
+    ci.until_clean().await;
+
+    disk.empty();
+    let repo = one_step("echo room again");
+    let id = ci.push(&repo).await;
+    assert_eq!(ci.settled(id).await, "pipeline success\n  build  success");
+    assert_eq!(ci.log(id, "build").await, "room again\n");
+}

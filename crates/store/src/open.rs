@@ -8,6 +8,7 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 use tokio::sync::{Mutex, broadcast};
+use tokio::time::Instant;
 
 use crate::{FEED, Inner, Result, Store, StoreError, migrate};
 
@@ -15,6 +16,8 @@ use crate::{FEED, Inner, Result, Store, StoreError, migrate};
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// How long SQLite waits for another process that writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long to wait before trying again where SQLite does not wait.
+const AGAIN: Duration = Duration::from_millis(20);
 /// How many questions can be answered at once.
 const READERS: u32 = 4;
 
@@ -79,22 +82,22 @@ impl Store {
                 .acquire_timeout(PATIENCE)
                 .test_before_acquire(false)
         };
-        let writer = pool()
-            .max_connections(1)
-            .min_connections(1)
-            .connect_with(
-                options
-                    .clone()
-                    .create_if_missing(true)
-                    .journal_mode(SqliteJournalMode::Wal)
-                    // An answered webhook survives a power cut: every commit is flushed to disk.
-                    .synchronous(SqliteSynchronous::Full),
-            )
-            .await
-            .map_err(|cause| StoreError::Open {
-                path: path.to_owned(),
-                cause,
-            })?;
+        let to_write = options
+            .clone()
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // An answered webhook survives a power cut: every commit is flushed to disk.
+            .synchronous(SqliteSynchronous::Full);
+        let connect = || {
+            pool()
+                .max_connections(1)
+                .min_connections(1)
+                .connect_with(to_write.clone())
+        };
+        let writer = patiently(connect).await.map_err(|cause| StoreError::Open {
+            path: path.to_owned(),
+            cause,
+        })?;
         migrate::run(&writer, &migrate::MIGRATIONS, Some(path)).await?;
         let readers = pool()
             .max_connections(READERS)
@@ -111,6 +114,32 @@ impl Store {
             feed,
         }))
     }
+}
+
+/// Connects, again and again while another process holds the file. SQLite waits by itself everywhere
+/// but where a file becomes a WAL one: of two that change it at once, one is turned away at once.
+async fn patiently<F>(connect: impl Fn() -> F) -> sqlx::Result<SqlitePool>
+where
+    F: Future<Output = sqlx::Result<SqlitePool>>,
+{
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match connect().await {
+            Err(error) if is_busy(&error) && Instant::now() < deadline => {
+                tokio::time::sleep(AGAIN).await;
+            }
+            connected => return connected,
+        }
+    }
+}
+
+/// Whether it is SQLITE_BUSY or one of its extended codes, which have 5 in their low byte
+/// (<https://www.sqlite.org/rescode.html>).
+fn is_busy(error: &sqlx::Error) -> bool {
+    error
+        .as_database_error()
+        .and_then(|error| error.code()?.parse::<i32>().ok())
+        .is_some_and(|code| code & 0xff == 5)
 }
 
 fn options(path: &Path) -> SqliteConnectOptions {

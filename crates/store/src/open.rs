@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::Connection;
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
 };
 use tokio::sync::{Mutex, broadcast};
 use tokio::time::Instant;
@@ -92,6 +94,7 @@ impl Store {
             pool()
                 .max_connections(1)
                 .min_connections(1)
+                .before_acquire(|connection, _| Box::pin(is_idle(connection)))
                 .connect_with(to_write.clone())
         };
         let writer = patiently(connect).await.map_err(|cause| StoreError::Open {
@@ -114,6 +117,15 @@ impl Store {
             feed,
         }))
     }
+}
+
+/// Whether the connection is in no transaction. SQLite ends one by itself where the disk is full
+/// (<https://www.sqlite.org/lang_transaction.html>), which the driver does not notice: it would take
+/// that connection for one in a transaction for ever.
+async fn is_idle(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
+    // The answer comes after the undoing of the last transaction, which nobody waited for.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
 }
 
 /// Connects, again and again while another process holds the file. SQLite waits by itself everywhere

@@ -229,6 +229,13 @@ impl SmallDisk {
             .is_ok_and(|status| status.success())
             .then_some(Self(folder))
     }
+
+    fn grow(&self) {
+        let mount = ["-o", "remount,size=64m"];
+        let mut mounted = Command::new("mount");
+        mounted.args(mount).arg(self.0.path());
+        assert!(mounted.status().unwrap().success());
+    }
 }
 
 impl Drop for SmallDisk {
@@ -270,5 +277,12 @@ async fn a_full_disk_is_named_and_costs_nothing_that_was_stored() {
     assert_eq!(
         store.last_event().await.unwrap().0,
         i64::try_from(stored).unwrap()
+    );
+
+    disk.grow();
+    store.create_pipelines(&[push("a")], t(2)).await.unwrap();
+    assert_eq!(
+        store.last_event().await.unwrap().0,
+        i64::try_from(stored + 1).unwrap()
     );
 }

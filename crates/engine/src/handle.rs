@@ -1,6 +1,7 @@
 //! The engine as the server and the command line see it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use executor::Executor;
 use forge::Forge;
@@ -17,7 +18,8 @@ use tokio_util::sync::CancellationToken;
 use crate::feed::Feed;
 use crate::follow::LogFollow;
 use crate::intake::Intake;
-use crate::schedule::{Ask, Scheduler};
+use crate::recover::Owned;
+use crate::schedule::{Ask, Ends, Scheduler};
 use crate::{EngineError, EngineSettings, World, recover, report};
 
 /// How many requests to stop jobs may wait for the scheduler.
@@ -53,6 +55,7 @@ pub(crate) struct Shared {
     pub(crate) world: Arc<dyn World>,
     pub(crate) settings: EngineSettings,
     pub(crate) feed: Feed,
+    pub(crate) owned: Owned,
 }
 
 /// The engine, to ask things of. Clones ask the same engine.
@@ -68,14 +71,39 @@ pub struct Engine {
 #[derive(Debug)]
 pub struct EngineTasks {
     tasks: JoinSet<()>,
-    stop: CancellationToken,
+    ends: Ends,
+    /// Whether the scheduler has ended.
+    idle: CancellationToken,
+    shared: Arc<Shared>,
 }
 
 impl EngineTasks {
     /// Takes no more work, and returns once every task has ended. Containers go on: the next engine
     /// over the same store takes them up again.
     pub async fn stop(mut self) {
-        self.stop.cancel();
+        self.end().await;
+    }
+
+    /// Takes no more work, lets jobs that run end and be cleaned up after for as long as `patience`,
+    /// then ends them. Returns once no container and no folder of this engine's jobs is left, or could
+    /// not be removed: for an engine whose store ends with it.
+    pub async fn finish(mut self, patience: Duration) {
+        self.ends.finish.cancel();
+        // In time or not, what is left is removed.
+        let _ = tokio::time::timeout(patience, self.idle.cancelled()).await;
+        self.end().await;
+        recover::remove_all(&self.shared).await;
+    }
+
+    /// Returns if a task ends before it was told to: a bug, after which the engine takes no more work.
+    pub async fn died(&mut self) {
+        if let Some(Err(error)) = self.tasks.join_next().await {
+            tracing::error!(%error, "a part of the engine died");
+        }
+    }
+
+    async fn end(&mut self) {
+        self.ends.stop.cancel();
         while self.tasks.join_next().await.is_some() {}
     }
 }
@@ -105,8 +133,10 @@ impl Engine {
             world,
             settings,
             feed,
+            owned: Owned::default(),
         });
-        let stop = CancellationToken::new();
+        let ends = Ends::default();
+        let stop = ends.stop.clone();
         let (intake, storing) = Intake::new(
             shared.store.clone(),
             Arc::clone(&shared.world),
@@ -116,19 +146,32 @@ impl Engine {
 
         let runner = recover::runner(&shared).await?;
         let taken_up = recover::agree(&shared, runner).await?;
-        let scheduler = Scheduler::new(Arc::clone(&shared), runner, inbox, stop.clone());
+        let scheduler = Scheduler::new(Arc::clone(&shared), runner, inbox, ends.clone());
 
+        let idle = CancellationToken::new();
         let mut tasks = JoinSet::new();
         tasks.spawn(storing);
-        tasks.spawn(scheduler.run(taken_up));
+        tasks.spawn({
+            let idle = idle.clone();
+            async move {
+                let _idle = idle.drop_guard();
+                scheduler.run(taken_up).await;
+            }
+        });
         tasks.spawn(report::deliver(Arc::clone(&shared), stop.clone()));
+        let tasks = EngineTasks {
+            tasks,
+            ends,
+            idle,
+            shared: Arc::clone(&shared),
+        };
         let engine = Self {
             shared,
             intake,
             asks,
-            stop: stop.clone(),
+            stop,
         };
-        Ok((engine, EngineTasks { tasks, stop }))
+        Ok((engine, tasks))
     }
 
     /// Makes a pipeline of the trigger. Once this returns, it is on disk.
@@ -245,15 +288,11 @@ impl Engine {
         pipeline: PipelineId,
         reason: CancelReason,
     ) -> Result<(), EngineError> {
-        let now = self.shared.world.now();
-        for job in self
-            .shared
-            .store
-            .cancel_pipeline(pipeline, reason, now)
-            .await?
-        {
-            self.stop_job(job.id).await;
+        let (store, now) = (&self.shared.store, self.shared.world.now());
+        for job in store.cancel_pipeline(pipeline, reason, now).await? {
+            self.ask(Ask::StopJob(job.id)).await;
         }
+        self.ask(Ask::StopPreparation(pipeline)).await;
         Ok(())
     }
 
@@ -269,7 +308,7 @@ impl Engine {
             .cancel_job(job, reason, self.shared.world.now())
             .await?;
         if !job.state.status().is_ended() {
-            self.stop_job(job.id).await;
+            self.ask(Ask::StopJob(job.id)).await;
         }
         Ok(job)
     }
@@ -285,8 +324,13 @@ impl Engine {
             .store
             .advance_job(job, JobEvent::Approve { at })
             .await?;
+        // It is approved, whether or not its pipeline can be read for the line.
+        let pipeline = self.shared.store.pipeline(job.pipeline).await.ok();
+        let trigger = pipeline.as_ref().map(|pipeline| &pipeline.trigger);
         tracing::info!(
             pipeline = job.pipeline.0,
+            repo = trigger.map(|trigger| trigger.repo.as_str()),
+            branch = trigger.and_then(|trigger| Some(trigger.git_ref.as_ref()?.short())),
             job = job.id.0,
             by,
             "job approved"
@@ -329,8 +373,8 @@ impl Engine {
         !self.stop.is_cancelled() && !self.asks.is_closed()
     }
 
-    async fn stop_job(&self, job: JobId) {
-        // If the scheduler is gone, the next one finds the request in the store.
-        let _ = self.asks.send(Ask::Stop(job)).await;
+    async fn ask(&self, ask: Ask) {
+        // If the scheduler is gone, the next one finds in the store what is wanted.
+        let _ = self.asks.send(ask).await;
     }
 }

@@ -72,8 +72,9 @@ async fn store_batches(
                     let _ = answer.send(Ok(created));
                 }
             }
-            // One trigger that can't be stored must not take the others with it.
-            Err(error) if triggers.len() > 1 => {
+            // One trigger that can't be stored must not take the others with it. Where none can be just
+            // now, each would wait for as long again.
+            Err(error) if triggers.len() > 1 && !error.is_passing() => {
                 tracing::warn!(%error, count = triggers.len(), "batch not stored; storing one by one");
                 for (trigger, answer) in triggers.into_iter().zip(answers) {
                     let stored = store
@@ -83,8 +84,9 @@ async fn store_batches(
                 }
             }
             Err(error) => {
-                if let Some(answer) = answers.into_iter().next() {
-                    let _ = answer.send(Err(EngineError::from(error)));
+                let mut error = Some(EngineError::from(error));
+                for answer in answers {
+                    let _ = answer.send(Err(error.take().unwrap_or(EngineError::Busy)));
                 }
             }
         }

@@ -7,7 +7,7 @@
 //! - `prepare`: its tree is fetched, its config compiled, its jobs stored;
 //! - `schedule`: the loop that owns what runs, and starts what can;
 //! - `run`: one attempt of one job, from claim to outcome, driving an executor;
-//! - `logs`: the job's output, its markers taken out, its secrets masked, stored in chunks;
+//! - `logs`: the job's output, its markers taken out, stored in chunks;
 //! - `report`: the outbox is emptied to the forge;
 //! - `recover`: at start, what the store believes and what the executors hold are made to agree;
 //! - `feed`: what changed, to who listens.
@@ -21,6 +21,7 @@ mod follow;
 mod handle;
 mod intake;
 mod logs;
+mod persist;
 mod prepare;
 mod recover;
 mod report;

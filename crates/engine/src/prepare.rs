@@ -1,14 +1,16 @@
 //! A stored pipeline becomes stored jobs: its code is fetched, its config compiled.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use config::{Compiled, Severity, SourceFile};
 use model::{JobUuid, OutcomeKind, PipelineId, Plan, RerunFrom, Status, Trigger, WorkflowSpec};
 use source::{SourceError, Tree};
 use store::{Pipeline, StoreError};
+use tokio_util::sync::CancellationToken;
 
 use crate::handle::Shared;
+use crate::persist::{Patience, persist};
 use crate::run::chain;
 use crate::settings::Selection;
 
@@ -61,32 +63,67 @@ impl From<StoreError> for NoPlan {
         branch = pipeline.trigger.git_ref.as_ref().map(model::GitRef::short),
     )
 )]
-pub(crate) async fn prepare(shared: Arc<Shared>, pipeline: Pipeline) {
+pub(crate) async fn prepare(shared: Arc<Shared>, pipeline: Pipeline, stop: CancellationToken) {
+    let planned = tokio::select! {
+        // Its end is stored by who asked for it.
+        () = stop.cancelled() => return tracing::info!("preparation stopped"),
+        planned = plan(&shared, &pipeline) => planned,
+    };
     let id = pipeline.id;
-    let stored = match plan(&shared, &pipeline).await {
-        Ok((plan, warnings)) => {
-            let jobs: Vec<JobUuid> = plan.jobs().map(|_| shared.world.uuid()).collect();
-            let warnings = (!warnings.is_empty()).then_some(warnings.as_str());
-            let stored = shared
-                .store
-                .store_plan(id, &plan, &jobs, warnings, shared.world.now())
-                .await;
-            stored.map(|jobs| tracing::info!(jobs = jobs.len(), "pipeline prepared"))
-        }
+    let stored = match planned {
+        Ok((plan, warnings)) => store_plan(&shared, id, &plan, &warnings).await,
         Err(NoPlan { outcome, reason }) => {
             tracing::info!(status = %outcome.status(), reason, "pipeline has no jobs");
-            shared
-                .store
-                .end_preparation(id, outcome, &reason, shared.world.now())
-                .await
+            end(&shared, id, outcome, &reason).await
         }
     };
     match stored {
         Ok(()) => {}
-        Err(error) if error.is_conflict() => tracing::info!("pipeline was canceled meanwhile"),
-        // It stays in preparation, and the next start prepares it again.
-        Err(error) => tracing::error!(error = chain(&error), "could not store the preparation"),
+        Err(error) if error.is_conflict() || error.is_not_found() => {
+            tracing::info!(error = chain(&error), "preparation not stored");
+        }
+        Err(error) => {
+            let reason = format!("the pipeline can't be stored: {}", chain(&error));
+            tracing::error!(reason, "could not store the preparation");
+            if let Err(error) = end(&shared, id, OutcomeKind::Error, &reason).await {
+                tracing::error!(error = chain(&error), "could not store its end");
+            }
+        }
     }
+}
+
+async fn store_plan(
+    shared: &Shared,
+    id: PipelineId,
+    plan: &Plan,
+    warnings: &str,
+) -> Result<(), StoreError> {
+    let uuids: Vec<JobUuid> = plan.jobs().map(|_| shared.world.uuid()).collect();
+    let told = (!warnings.is_empty()).then_some(warnings);
+    let jobs = persist("a plan", Patience::Endless, || {
+        let now = shared.world.now();
+        shared.store.store_plan(id, plan, &uuids, told, now)
+    })
+    .await?;
+    if jobs.len() == uuids.len() {
+        tracing::info!(jobs = jobs.len(), warnings = told, "pipeline prepared");
+    } else {
+        tracing::info!("pipeline was canceled meanwhile");
+    }
+    Ok(())
+}
+
+async fn end(
+    shared: &Shared,
+    id: PipelineId,
+    outcome: OutcomeKind,
+    reason: &str,
+) -> Result<(), StoreError> {
+    persist("why a pipeline has no jobs", Patience::Endless, || {
+        let now = shared.world.now();
+        shared.store.end_preparation(id, outcome, reason, now)
+    })
+    .await
 }
 
 /// The plan of a pipeline, and the compiler's warnings as people read them.
@@ -141,6 +178,8 @@ async fn read_config(tree: &Tree, trigger: &Trigger) -> Result<Vec<SourceFile>, 
     if candidates.is_empty() {
         candidates = config::CIRCLECI_FILES.map(str::to_owned).into();
     }
+    // One more than the compiler takes, so that it says so; the rest would only take memory.
+    candidates.truncate(config::MAX_FILES + 1);
     let mut read = tree.read(&candidates, config::MAX_FILE_BYTES).await?;
     let chosen = selected(
         &read
@@ -173,28 +212,43 @@ fn selected(paths: &[String]) -> Vec<String> {
 async fn without_successes(
     shared: &Shared,
     of: PipelineId,
-    plan: Plan,
+    mut plan: Plan,
 ) -> Result<Plan, StoreError> {
-    let statuses: HashMap<(String, String), Status> = shared
+    let went_well: HashSet<(String, String)> = shared
         .store
         .jobs_of(of)
         .await?
         .into_iter()
-        .map(|job| ((job.workflow, job.name), job.state.status()))
+        .filter(|job| job.state.status() == Status::Success)
+        .map(|job| (job.workflow, job.name))
         .collect();
-    let went_well = |workflow: &str, job: &str| {
-        statuses.get(&(workflow.to_owned(), job.to_owned())) == Some(&Status::Success)
-    };
-    let workflows = plan.workflows.into_iter().map(|mut workflow| {
+    for workflow in &mut plan.workflows {
         let name = workflow.name.clone();
-        keep_jobs(&mut workflow, |job| !went_well(&name, job));
-        workflow
-    });
-    Ok(Plan {
-        workflows: workflows
-            .filter(|workflow| !workflow.jobs.is_empty())
-            .collect(),
-    })
+        drop_successes(workflow, |job| {
+            went_well.contains(&(name.clone(), job.to_owned()))
+        });
+    }
+    plan.workflows.retain(|workflow| !workflow.jobs.is_empty());
+    Ok(plan)
+}
+
+/// Drops the jobs that went well, and those that must not run because one of them did: a job that runs
+/// only after another's failure, and what requires it.
+fn drop_successes(workflow: &mut WorkflowSpec, went_well: impl Fn(&str) -> bool) {
+    let mut dropped: HashMap<String, OutcomeKind> = HashMap::new();
+    // Jobs come after all that they require.
+    for job in &workflow.jobs {
+        let is_excluded = job.requires.iter().any(|required| {
+            let outcome = dropped.get(&required.job);
+            outcome.is_some_and(|outcome| !required.outcomes.contains(outcome))
+        });
+        if went_well(&job.name) {
+            dropped.insert(job.name.clone(), OutcomeKind::Success);
+        } else if is_excluded {
+            dropped.insert(job.name.clone(), OutcomeKind::Skipped);
+        }
+    }
+    keep_jobs(workflow, |job| !dropped.contains_key(job));
 }
 
 /// The part of a plan that somebody asked for; an error for people if there is no such part.

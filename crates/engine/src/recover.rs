@@ -1,21 +1,47 @@
 //! Makes agree what the store believes and what the executors really hold: at start, and now and then.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use executor::JobDir;
+use executor::{Executor, JobDir};
+use futures_util::future::join_all;
 use model::{AttemptKey, RunnerId};
-use store::Claim;
+use store::{Claim, StoreError};
 
+use crate::EngineError;
 use crate::handle::Shared;
-use crate::run::chain;
-use crate::{EngineError, run};
+use crate::run::{self, chain};
 
-/// How long an executor may take to say what it holds. The scheduler waits for it, so one that hangs
-/// must not hold up the jobs of the others.
+/// How long an executor may take to say what it holds.
 const LOOK: Duration = Duration::from_secs(5);
+/// How long the removal of one attempt may take.
+const REMOVAL: Duration = Duration::from_secs(60);
+
+/// The attempts that a run of this engine looks after, until it has cleaned up after them.
+#[derive(Debug, Default)]
+pub(crate) struct Owned(Mutex<HashSet<AttemptKey>>);
+
+impl Owned {
+    pub(crate) fn insert(&self, key: AttemptKey) {
+        self.lock().insert(key);
+    }
+
+    pub(crate) fn remove(&self, key: AttemptKey) {
+        self.lock().remove(&key);
+    }
+
+    fn contains(&self, key: AttemptKey) -> bool {
+        self.lock().contains(&key)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashSet<AttemptKey>> {
+        // Nothing that holds the lock can panic half-way.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// This machine's row in the table of runners.
 pub(crate) async fn runner(shared: &Shared) -> Result<RunnerId, EngineError> {
@@ -27,8 +53,8 @@ pub(crate) async fn runner(shared: &Shared) -> Result<RunnerId, EngineError> {
         .await?)
 }
 
-/// At start: pipelines in preparation are prepared again, containers that no job wants are removed.
-/// Returns the jobs that an earlier server left running, to be taken up.
+/// At start: pipelines in preparation are to be prepared again. Returns the jobs that an earlier server
+/// left running, to be taken up.
 pub(crate) async fn agree(shared: &Shared, runner: RunnerId) -> Result<Vec<Claim>, EngineError> {
     let requeued = shared.store.requeue_preparations().await?;
     if requeued > 0 {
@@ -37,34 +63,21 @@ pub(crate) async fn agree(shared: &Shared, runner: RunnerId) -> Result<Vec<Claim
             "preparing again what an earlier server left"
         );
     }
-    let running = shared.store.running_jobs(runner).await?;
-    reclaim(shared, runner).await;
-    Ok(running)
+    Ok(shared.store.running_jobs(runner).await?)
+}
+
+/// What there is of attempts: for each the executors that hold a container of it; none where it is a
+/// folder alone.
+struct Held {
+    attempts: BTreeMap<AttemptKey, Vec<Arc<dyn Executor>>>,
+    /// The executors that did not say what they hold.
+    silent: Vec<&'static str>,
 }
 
 /// Removes the containers and folders of attempts that no running job has.
-pub(crate) async fn reclaim(shared: &Shared, runner: RunnerId) {
-    // What the executors hold is read first: what starts meanwhile is not in the list then.
-    let mut held: Vec<(AttemptKey, Option<usize>)> = Vec::new();
-    for (place, executor) in shared.executors.iter().enumerate() {
-        match tokio::time::timeout(LOOK, executor.held()).await {
-            Ok(Ok(keys)) => held.extend(keys.into_iter().map(|key| (key, Some(place)))),
-            Ok(Err(error)) => {
-                tracing::debug!(
-                    executor = executor.name(),
-                    error = chain(&error),
-                    "not looked into"
-                );
-            }
-            Err(_) => tracing::warn!(executor = executor.name(), "does not say what it holds"),
-        }
-    }
-    held.extend(
-        folders(shared.settings.jobs.clone())
-            .await
-            .into_iter()
-            .map(|key| (key, None)),
-    );
+pub(crate) async fn reclaim(shared: Arc<Shared>, runner: RunnerId) {
+    // What there is is read first: what starts meanwhile is not in the list then.
+    let Held { attempts, silent } = held(&shared).await;
     let wanted: HashSet<AttemptKey> = match shared.store.running_jobs(runner).await {
         Ok(claims) => claims.iter().map(key_of).collect(),
         Err(error) => {
@@ -72,28 +85,106 @@ pub(crate) async fn reclaim(shared: &Shared, runner: RunnerId) {
             return;
         }
     };
-    for (key, place) in held.into_iter().filter(|(key, _)| !wanted.contains(key)) {
-        let dir = JobDir::new(&shared.settings.jobs, key);
-        let removed = match place.and_then(|place| shared.executors.get(place)) {
-            Some(executor) => executor.remove(&dir).await.map_err(|error| chain(&error)),
-            None => Ok(()),
-        };
-        let deleted = match removed {
-            Ok(()) => run::blocking_delete(dir).await,
-            Err(error) => Err(error),
-        };
-        match deleted {
-            Ok(()) => tracing::info!(attempt = %key, "removed what no job wants any more"),
-            Err(error) => tracing::warn!(attempt = %key, error, "could not remove a leftover"),
+    for (key, holders) in attempts {
+        if wanted.contains(&key) || shared.owned.contains(key) {
+            continue;
         }
+        if holders.is_empty() && !silent.is_empty() {
+            match launched_by(&shared, key).await {
+                Ok(Some(executor)) if !silent.iter().any(|silent| **silent == executor) => {}
+                // Its container may be there still, and could not be found without its folder.
+                Ok(_) => continue,
+                Err(error) => {
+                    tracing::error!(attempt = %key, error = chain(&error), "could not look at it");
+                    continue;
+                }
+            }
+        }
+        remove(&shared, key, &holders).await;
     }
 }
 
-fn key_of(claim: &Claim) -> AttemptKey {
+/// Removes every container and folder of an engine that has ended for good.
+pub(crate) async fn remove_all(shared: &Shared) {
+    let held = held(shared).await;
+    let removals = held
+        .attempts
+        .iter()
+        .map(|(key, holders)| remove(shared, *key, holders));
+    join_all(removals).await;
+}
+
+pub(crate) fn key_of(claim: &Claim) -> AttemptKey {
     AttemptKey {
         job: claim.job.uuid,
         attempt: claim.job.state.attempt(),
     }
+}
+
+async fn held(shared: &Shared) -> Held {
+    let looks = shared.executors.iter().map(|executor| async move {
+        let held = tokio::time::timeout(LOOK, executor.held()).await;
+        (executor, held)
+    });
+    let mut attempts: BTreeMap<AttemptKey, Vec<Arc<dyn Executor>>> = BTreeMap::new();
+    let mut silent = Vec::new();
+    for (executor, held) in join_all(looks).await {
+        match held {
+            Ok(Ok(keys)) => {
+                for key in keys {
+                    attempts.entry(key).or_default().push(Arc::clone(executor));
+                }
+            }
+            Ok(Err(error)) => {
+                silent.push(executor.name());
+                tracing::debug!(
+                    executor = executor.name(),
+                    error = chain(&error),
+                    "not looked into"
+                );
+            }
+            Err(_) => {
+                silent.push(executor.name());
+                tracing::warn!(executor = executor.name(), "does not say what it holds");
+            }
+        }
+    }
+    for key in folders(shared.settings.jobs.clone()).await {
+        attempts.entry(key).or_default();
+    }
+    Held { attempts, silent }
+}
+
+/// Removes an attempt's containers, and only when all are gone its folder: without it they could not be
+/// found again.
+async fn remove(shared: &Shared, key: AttemptKey, holders: &[Arc<dyn Executor>]) {
+    let dir = JobDir::new(&shared.settings.jobs, key);
+    let removal = async {
+        for executor in holders {
+            executor.remove(&dir).await.map_err(|error| chain(&error))?;
+        }
+        run::blocking_delete(dir.clone()).await
+    };
+    match tokio::time::timeout(REMOVAL, removal).await {
+        Ok(Ok(())) => tracing::info!(attempt = %key, "removed what no job wants any more"),
+        Ok(Err(error)) => tracing::warn!(attempt = %key, error, "could not remove a leftover"),
+        Err(_) => tracing::warn!(attempt = %key, "a leftover resists; it is tried again later"),
+    }
+}
+
+/// Which executor an attempt was given to; none for one that the store does not know, or that never got
+/// as far.
+async fn launched_by(shared: &Shared, key: AttemptKey) -> Result<Option<String>, StoreError> {
+    let job = match shared.store.job_by_uuid(key.job).await {
+        Ok(job) => job,
+        Err(error) if error.is_not_found() => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let attempts = shared.store.attempts(job.id).await?;
+    let attempt = attempts
+        .into_iter()
+        .find(|attempt| attempt.number == key.attempt);
+    Ok(attempt.and_then(|attempt| attempt.executor))
 }
 
 /// The attempts that have folders.

@@ -80,15 +80,7 @@ impl JobDir {
     /// # Errors
     /// Whatever the file system says.
     pub fn delete(&self) -> io::Result<()> {
-        match fs::remove_dir_all(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            // Where we are not root, a job can close its own folders to us.
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                open_folders(&self.path)?;
-                fs::remove_dir_all(&self.path)
-            }
-            other => other,
-        }
+        delete_all(&self.path)
     }
 
     /// Whose it is.
@@ -131,16 +123,45 @@ impl JobDir {
         self.io().join("exit")
     }
 
-    /// Appends a line of ours to the log, for what happens before the script starts.
+    /// Frees what takes room and is needed no more once the attempt has ended and its output was read: all
+    /// but what tells that it ended.
     ///
     /// # Errors
     /// Whatever the file system says.
+    pub fn shed(&self) -> io::Result<()> {
+        for entry in fs::read_dir(&self.path)? {
+            let entry = entry?;
+            // The working directory, and code that was on its way there.
+            let is_tree = entry.file_name().as_encoded_bytes().starts_with(b"tree.");
+            if is_tree || entry.path() == self.work() {
+                delete_all(&entry.path())?;
+            }
+        }
+        self.open_log(fs::OpenOptions::new().write(true))?
+            .set_len(0)
+    }
+
+    /// Appends a line of ours to the log.
+    ///
+    /// # Errors
+    /// Whatever the file system says, or where the job put something else in the log's place.
     pub fn note(&self, line: &str) -> io::Result<()> {
-        let mut log = fs::OpenOptions::new()
-            .append(true)
-            .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
-            .open(self.log())?;
+        let mut log = self.open_log(fs::OpenOptions::new().append(true))?;
         log.write_all(format!("{line}\n").as_bytes())
+    }
+
+    /// The log, if it is a file still: nothing else is waited for.
+    fn open_log(&self, options: &mut fs::OpenOptions) -> io::Result<fs::File> {
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let log = options
+            .custom_flags(flags.bits().cast_signed())
+            .open(self.log())?;
+        if !log.metadata()?.is_file() {
+            return Err(io::Error::other(
+                "the job put something else in the place of its log",
+            ));
+        }
+        Ok(log)
     }
 
     /// The exit code that the script wrote, if it got that far.
@@ -155,6 +176,18 @@ impl JobDir {
             .trim()
             .parse()
             .ok()
+    }
+}
+
+fn delete_all(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        // Where we are not root, a job can close its own folders to us.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            open_folders(folder)?;
+            fs::remove_dir_all(folder)
+        }
+        other => other,
     }
 }
 
@@ -209,6 +242,46 @@ mod tests {
         open_folders(dir.path()).unwrap();
         dir.delete().unwrap();
         assert!(!dir.path().exists());
+    }
+
+    #[test]
+    fn what_takes_room_goes_and_how_it_ended_stays() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = dir(root.path());
+        fs::write(dir.work().join("file"), "x").unwrap();
+        fs::create_dir(dir.path().join("tree.1")).unwrap();
+        fs::write(dir.exit(), "3\n").unwrap();
+        dir.note("much").unwrap();
+        dir.shed().unwrap();
+        assert!(!dir.work().exists() && !dir.path().join("tree.1").exists());
+        assert_eq!(fs::metadata(dir.log()).unwrap().len(), 0);
+        assert_eq!(dir.exit_code(), Some(3));
+    }
+
+    #[test]
+    fn a_log_that_is_none_is_not_waited_for() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = dir(root.path());
+        fs::remove_file(dir.log()).unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            dir.log(),
+            FileType::Fifo,
+            Mode::from_raw_mode(0o666),
+            0,
+        )
+        .unwrap();
+        assert!(dir.note("hello").is_err());
+        // With a reader it could be opened, and is refused all the same.
+        let _reader =
+            rustix::fs::open(dir.log(), OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty()).unwrap();
+        assert!(dir.note("hello").is_err());
+        fs::remove_file(dir.log()).unwrap();
+        let outside = root.path().join("outside");
+        fs::write(&outside, "").unwrap();
+        std::os::unix::fs::symlink(&outside, dir.log()).unwrap();
+        assert!(dir.note("hello").is_err());
+        assert_eq!(fs::read_to_string(outside).unwrap(), "");
     }
 
     #[test]

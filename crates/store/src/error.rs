@@ -162,6 +162,19 @@ impl StoreError {
         matches!(self, Self::DiskFull { .. })
     }
 
+    /// Whether others held the database for too long.
+    pub fn is_busy(&self) -> bool {
+        matches!(self, Self::Busy)
+    }
+
+    /// Whether the same may work later, unchanged: the disk was full, or the database did not answer.
+    pub fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            Self::Busy | Self::DiskFull { .. } | Self::Io { .. } | Self::Database(_)
+        )
+    }
+
     pub(crate) fn not_found(what: &'static str, id: &impl ToString) -> Self {
         Self::NotFound {
             what,

@@ -2,31 +2,49 @@
 
 use std::collections::HashSet;
 
-use model::{CommitSha, JobUuid, OutcomeKind, PipelineId, Plan, Preparation, Timestamp};
+use model::{CommitSha, JobUuid, OutcomeKind, PipelineId, Plan, Preparation, RepoName, Timestamp};
+use sqlx::{QueryBuilder, Sqlite};
 
 use crate::change::Change;
 use crate::{Job, Pipeline, Result, Store, StoreError, json, pipeline};
 
 impl Store {
-    /// Takes the pipeline that has waited longest for its preparation, if one does.
+    /// Takes the pipeline that has waited longest for its preparation, if one does. Those of the projects
+    /// in `but` are passed over.
     ///
     /// # Errors
     /// Where the database can't be written.
-    pub async fn claim_preparation(&self, now: Timestamp) -> Result<Option<Pipeline>> {
+    pub async fn claim_preparation(
+        &self,
+        but: &[RepoName],
+        now: Timestamp,
+    ) -> Result<Option<Pipeline>> {
         let preparing = Preparation::Preparing { since: now };
         let mut write = self.write().await?;
-        let row: Option<pipeline::Row> = sqlx::query_as(concat!(
-            "UPDATE pipelines SET stage = $1, preparation = $2, \
-             start_time = COALESCE(start_time, $3) \
-             WHERE id = (SELECT id FROM pipelines WHERE stage = 'waiting' ORDER BY id LIMIT 1) \
-             RETURNING ",
+        let mut claim = QueryBuilder::<Sqlite>::new("UPDATE pipelines SET stage = ");
+        claim
+            .push_bind(pipeline::stage(&preparing))
+            .push(", preparation = ")
+            .push_bind(json::write(&preparing))
+            .push(", start_time = COALESCE(start_time, ")
+            .push_bind(now.as_millis())
+            .push(") WHERE id = (SELECT id FROM pipelines WHERE stage = 'waiting'");
+        if !but.is_empty() {
+            claim.push(" AND repo NOT IN (");
+            let mut names = claim.separated(", ");
+            for repo in but {
+                names.push_bind(repo.as_str());
+            }
+            claim.push(")");
+        }
+        claim.push(concat!(
+            " ORDER BY id LIMIT 1) RETURNING ",
             pipeline::columns!()
-        ))
-        .bind(pipeline::stage(&preparing))
-        .bind(json::write(&preparing))
-        .bind(now.as_millis())
-        .fetch_optional(write.connection())
-        .await?;
+        ));
+        let row: Option<pipeline::Row> = claim
+            .build_query_as()
+            .fetch_optional(write.connection())
+            .await?;
         let Some(row) = row else {
             return Ok(None);
         };

@@ -843,7 +843,7 @@ fn no_file_and_too_many() {
         .map(|number| file(&format!(".popsicle/{number}.yml"), &text))
         .collect();
     assert_snapshot!(told(&config::compile(&files)), @r"
-    error: a config may have at most 100 files, this one has 101
+    error: a config may have at most 100 files, and this one has more
       .popsicle/100.yml
     ");
 }

@@ -101,7 +101,10 @@ impl Output {
             State::Working(working) => working.await.map_err(|_| lost())?.0,
             State::Lost => return Err(lost()),
         };
-        pump.finish()
+        // It waits for the disk.
+        tokio::task::spawn_blocking(move || pump.finish())
+            .await
+            .map_err(|_| lost())?
     }
 }
 

@@ -13,6 +13,9 @@ use super::marker::{Marker, Nonce, Piece, Splitter};
 /// How much is read at once.
 const CHUNK: usize = 256 << 10;
 
+/// How far a job may be ahead of us over what its log may have, in bytes.
+const AHEAD: u64 = 64 << 20;
+
 /// A marker, and the length of the stored log where it stood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Placed {
@@ -105,8 +108,18 @@ impl Pump {
             markers,
             at_end: read < self.buffer.len(),
             bytes: self.bytes,
-            over_limit: self.bytes >= self.limit,
+            over_limit: self.bytes >= self.limit || self.is_flooded()?,
         })
+    }
+
+    /// Whether the job writes so much faster than we read that the raw file takes far more room than its
+    /// log ever may.
+    fn is_flooded(&self) -> Result<bool, StoreError> {
+        let raw = self.raw.metadata();
+        let length = raw
+            .map_err(|cause| unreadable(Path::new("log"), cause))?
+            .len();
+        Ok(length.saturating_sub(self.raw_offset) > self.limit.saturating_add(AHEAD))
     }
 
     /// Remembers that all markers up to here have been dealt with: after a crash, reading goes on here.

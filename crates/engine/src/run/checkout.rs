@@ -7,13 +7,16 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use executor::JobDir;
 use model::{Fault, FaultKind, StepAction, StepSpec, Trigger};
-use rustix::fs::OFlags;
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::Errno;
 use source::{Source, SourceError};
+use tokio_util::sync::CancellationToken;
 
 use super::chain;
 use super::script::CheckoutPlace;
@@ -37,12 +40,33 @@ pub(crate) struct Checkout {
     pub(crate) dir: JobDir,
     /// The name of the folder that the code is first laid out in; never used before.
     pub(crate) tree: String,
+    /// Ends it early. Then it is still to be awaited: what is under way in the job's folder is finished.
+    pub(crate) stop: CancellationToken,
 }
 
 enum Problem {
     /// The user can mend it.
     Users(String),
     Ours(String),
+    /// Nobody waits for it any more.
+    Stopped,
+}
+
+impl From<io::Error> for Problem {
+    fn from(error: io::Error) -> Self {
+        Self::Ours(format!("the job's folder can't be used: {error}"))
+    }
+}
+
+impl From<SourceError> for Problem {
+    fn from(error: SourceError) -> Self {
+        let why = chain(&error);
+        if error.is_users() {
+            Self::Users(why)
+        } else {
+            Self::Ours(why)
+        }
+    }
 }
 
 impl Checkout {
@@ -50,6 +74,7 @@ impl Checkout {
     pub(crate) async fn answer(self) -> Answer {
         let (line, code, answer) = match self.lay_out().await {
             Ok(head) => (format!("HEAD is now at {head}"), 0, Answer::Given),
+            Err(Problem::Stopped) => return Answer::Given,
             Err(Problem::Users(why)) => {
                 (format!("error: can't check out: {why}"), 1, Answer::Given)
             }
@@ -63,7 +88,10 @@ impl Checkout {
             }
         };
         let replied = tokio::task::spawn_blocking(move || {
-            self.dir.note(&line)?;
+            if let Err(error) = self.dir.note(&line) {
+                // The step waits, whatever became of the line.
+                tracing::warn!(%error, line, "could not write to the job's log");
+            }
             reply(&self.dir.answer(), self.index, code)
         });
         match replied.await {
@@ -76,8 +104,8 @@ impl Checkout {
     }
 
     async fn lay_out(&self) -> Result<String, Problem> {
-        let target = self.target();
         let done = self.dir.path().join(format!("laid-out.{}", self.index));
+        let target = self.target();
         if let Some((tree, head)) = read_trace(&done) {
             // An earlier server got this far.
             let tree = self.dir.path().join(tree);
@@ -85,18 +113,17 @@ impl Checkout {
             return Ok(head);
         }
         let tree = self.dir.path().join(&self.tree);
-        let (fresh, into) = (tree.clone(), target.clone());
-        if !blocking(move || make_room(&fresh, &into)).await? {
-            let why = "its directory is not empty; check out before other steps write there, or elsewhere with `path`";
-            return Err(Problem::Users(why.to_owned()));
+        let laid_out = self.lay_out_in(&tree).await;
+        if laid_out.is_err() {
+            // On a full disk half a tree would keep it full.
+            let tree = tree.clone();
+            blocking(move || {
+                let _ = fs::remove_dir_all(tree);
+                Ok(())
+            })
+            .await?;
         }
-        let code = self
-            .source
-            .fetch(&self.trigger)
-            .await
-            .map_err(|error| problem(&error))?;
-        let checked_out = code.lay_out(&tree).await.map_err(|error| problem(&error))?;
-        let head = checked_out.head;
+        let head = laid_out?;
         let trace = format!("{}\n{head}", self.tree);
         blocking(move || {
             fs::write(&done, trace)?;
@@ -106,6 +133,24 @@ impl Checkout {
         Ok(head)
     }
 
+    /// Lays the code out in a new folder, if there is room for it where the step wants it.
+    async fn lay_out_in(&self, tree: &Path) -> Result<String, Problem> {
+        let (fresh, target) = (tree.to_owned(), self.target());
+        blocking(move || {
+            fs::create_dir(fresh)?;
+            make_room(&target)
+        })
+        .await?;
+        let laid_out = async {
+            let code = self.source.fetch(&self.trigger).await?;
+            Ok::<_, SourceError>(code.lay_out(tree).await?.head)
+        };
+        tokio::select! {
+            () = self.stop.cancelled() => Err(Problem::Stopped),
+            head = laid_out => Ok(head?),
+        }
+    }
+
     fn target(&self) -> PathBuf {
         let path = match &self.step.action {
             StepAction::Checkout { path } => path.as_deref(),
@@ -113,7 +158,7 @@ impl Checkout {
         };
         match CheckoutPlace::of(path) {
             CheckoutPlace::Work => self.dir.work(),
-            CheckoutPlace::Elsewhere => self.dir.io().join("tree"),
+            CheckoutPlace::Elsewhere => self.dir.io().join(format!("tree.{}", self.index)),
         }
     }
 }
@@ -125,48 +170,63 @@ fn read_trace(path: &Path) -> Option<(String, String)> {
     Some((tree.to_owned(), head.to_owned()))
 }
 
-/// Makes the folder `tree`; whether `target` is an empty one (made if it was not there).
-fn make_room(tree: &Path, target: &Path) -> io::Result<bool> {
-    fs::create_dir(tree)?;
-    match fs::symlink_metadata(target) {
-        // Whatever the job put there: never through a link.
-        Ok(found) if !found.is_dir() => Ok(false),
-        Ok(_) => Ok(fs::read_dir(target)?.next().is_none()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            fs::create_dir(target)?;
-            fs::set_permissions(target, fs::Permissions::from_mode(0o777))?;
-            Ok(true)
-        }
-        Err(error) => Err(error),
+/// Makes the folder that the code is to be moved to, and sees that it is empty.
+fn make_room(target: &Path) -> Result<(), Problem> {
+    match rustix::fs::mkdirat(CWD, target, Mode::from_raw_mode(0o777)) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(error) => return Err(io::Error::from(error).into()),
     }
-}
-
-fn move_into(tree: &Path, target: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(tree)? {
-        let entry = entry?;
-        fs::rename(entry.path(), target.join(entry.file_name()))?;
+    let folder = open_folder(target)?;
+    rustix::fs::fchmod(&folder, Mode::from_raw_mode(0o777)).map_err(io::Error::from)?;
+    let mut entries = rustix::fs::Dir::read_from(&folder).map_err(io::Error::from)?;
+    let is_taken = entries.any(|entry| {
+        entry.is_ok_and(|entry| !matches!(entry.file_name().to_bytes(), b"." | b".."))
+    });
+    if is_taken {
+        let why = "its directory is not empty; check out before other steps write there, or elsewhere with `path`";
+        return Err(Problem::Users(why.to_owned()));
     }
     Ok(())
 }
 
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> Result<T, Problem> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(Ok(done)) => Ok(done),
-        Ok(Err(error)) => Err(Problem::Ours(format!(
-            "the job's folder can't be used: {error}"
-        ))),
-        Err(panic) => Err(Problem::Ours(panic.to_string())),
+/// Moves all that is in `tree` into the job's folder. The job may put a link in its place at any moment,
+/// so it is opened first, and what was opened is moved into.
+fn move_into(tree: &Path, target: &Path) -> Result<(), Problem> {
+    let (from, to) = (File::open(tree)?, open_folder(target)?);
+    for entry in fs::read_dir(tree)? {
+        let name = entry?.file_name();
+        match rustix::fs::renameat(&from, &name, &to, &name) {
+            Ok(()) => {}
+            Err(Errno::NOTEMPTY | Errno::EXIST | Errno::ISDIR | Errno::NOTDIR) => {
+                return Err(Problem::Users(format!(
+                    "another process of the job wrote to `{}` in its directory meanwhile",
+                    Path::new(&name).display()
+                )));
+            }
+            Err(error) => return Err(io::Error::from(error).into()),
+        }
+    }
+    Ok(())
+}
+
+/// Opens a folder that the job may have replaced by a link or a file.
+fn open_folder(path: &Path) -> Result<OwnedFd, Problem> {
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
+    match rustix::fs::openat(CWD, path, flags, Mode::empty()) {
+        Ok(folder) => Ok(folder),
+        Err(Errno::LOOP | Errno::NOTDIR | Errno::NOENT) => Err(Problem::Users(
+            "the job put something else in the place of the directory".to_owned(),
+        )),
+        Err(error) => Err(io::Error::from(error).into()),
     }
 }
 
-fn problem(error: &SourceError) -> Problem {
-    let why = chain(error);
-    if error.is_users() {
-        Problem::Users(why)
-    } else {
-        Problem::Ours(why)
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(panic) => Err(Problem::Ours(panic.to_string())),
     }
 }
 

@@ -9,8 +9,11 @@ mod progress;
 mod script;
 
 use std::error::Error;
+use std::fs::Permissions;
 use std::future::pending;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,8 +29,13 @@ use tokio_util::sync::CancellationToken;
 use crate::feed::LogGrowth;
 use crate::handle::Shared;
 use crate::logs::{Nonce, Output};
+use crate::persist::{Patience, persist};
 use checkout::{Answer, Checkout};
 use progress::Progress;
+
+/// How often a job that can't be stopped is asked again, and how long to wait in between.
+const STOP_TRIES: u32 = 10;
+const STOP_RETRY: Duration = Duration::from_secs(1);
 
 /// Where an attempt begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,18 +87,26 @@ pub(crate) async fn attempt(
     tracing::info!(taken_up = begin == Begin::TakeUp, "job starts");
 
     let (executor, ending) = match run.executor(begin).await {
-        Ok(executor) => {
-            let ending = run
-                .conduct(&*executor, begin)
-                .await
-                .unwrap_or_else(Problem::into_ending);
-            (Some(executor), ending)
+        Ok(Some(executor)) => {
+            let ending = run.conduct(&*executor, begin).await;
+            (Some(executor), ending.unwrap_or_else(Problem::into_ending))
+        }
+        // It never got as far as a container.
+        Ok(None) => (None, Ending::Lost("it was never started".to_owned())),
+        Err(Problem::Store(error)) if begin == Begin::TakeUp => {
+            // Its container may run well. The next sweep takes it up.
+            tracing::error!(error = chain(&error), "could not take the job up");
+            return;
+        }
+        Err(problem @ Problem::Gone(_)) => {
+            // Its container may be there still, and is found again by its folder.
+            run.store(problem.into_ending()).await;
+            return;
         }
         Err(problem) => (None, problem.into_ending()),
     };
-    if run.store(ending).await
-        && let Err(error) = run.clean_up(executor.as_deref()).await
-    {
+    run.store(ending).await;
+    if let Err(error) = run.clean_up(executor.as_deref()).await {
         tracing::warn!(error = chain(&*error), "could not clean up after the job");
     }
 }
@@ -101,6 +117,8 @@ enum Problem {
     Store(StoreError),
     Dir(io::Error),
     Start(String),
+    /// The executor that started the job is switched off.
+    Gone(String),
 }
 
 impl From<StoreError> for Problem {
@@ -134,6 +152,12 @@ impl Problem {
                 FaultKind::Storage,
                 format!("could not make the job's folder: {error}"),
             ),
+            Self::Gone(executor) => fault(
+                FaultKind::Executor,
+                format!(
+                    "the job was started by the executor `{executor}`, which this server does not use"
+                ),
+            ),
         }
     }
 }
@@ -154,8 +178,8 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// The first executor that accepts the job; for one taken up, the one that has it.
-    async fn executor(&self, begin: Begin) -> Result<Arc<dyn Executor>, Problem> {
+    /// The first executor that accepts the job; for one taken up, the one that has it, if any got it.
+    async fn executor(&self, begin: Begin) -> Result<Option<Arc<dyn Executor>>, Problem> {
         let executors = &self.shared.executors;
         if begin == Begin::TakeUp {
             let attempts = self.shared.store.attempts(self.claim.job.id).await?;
@@ -163,12 +187,16 @@ impl Run<'_> {
                 .into_iter()
                 .find(|attempt| attempt.number == self.dir.key().attempt)
                 .and_then(|attempt| attempt.executor);
-            return executors
+            let Some(started_by) = started_by else {
+                return Ok(None);
+            };
+            let executor = executors
                 .iter()
-                .find(|executor| Some(executor.name()) == started_by.as_deref())
-                .cloned()
-                // It never got as far as a container, or by an executor that is no more.
-                .ok_or(Problem::Executor(ExecutorError::Vanished));
+                .find(|executor| executor.name() == started_by);
+            return match executor {
+                Some(executor) => Ok(Some(Arc::clone(executor))),
+                None => Err(Problem::Gone(started_by)),
+            };
         }
         let place = self.place()?;
         let mut refusals = Vec::new();
@@ -182,7 +210,7 @@ impl Run<'_> {
                         .store
                         .set_executor(job, attempt, executor.name())
                         .await?;
-                    return Ok(Arc::clone(executor));
+                    return Ok(Some(Arc::clone(executor)));
                 }
                 Err(why) => refusals.push(format!("{}: {why}", executor.name())),
             }
@@ -216,9 +244,8 @@ impl Run<'_> {
             Begin::TakeUp => self.read_nonce().ok_or(ExecutorError::Vanished)?,
         };
         let (job, attempt) = (&self.claim.job, self.dir.key().attempt);
-        let writer = self.shared.logs.writer(job.pipeline, job.id, attempt)?;
         let limit = self.shared.settings.log_limit_bytes;
-        let mut output = Output::open(&self.dir.log(), &nonce, writer, limit)?;
+        let mut output = self.open_output(nonce, attempt, limit).await?;
         let mut progress = Progress::new(self.shared, self.claim, attempt, begin).await?;
 
         // What is polled here beside the handlers below must never wait for the store: a handler that
@@ -230,8 +257,9 @@ impl Run<'_> {
         let mut deadline = pin!(tokio::time::sleep(self.time_left()));
         let mut stopping: Option<Stopping> = None;
         let mut stopped: Option<BoxFuture<'_, Result<(), ExecutorError>>> = None;
-        let mut checkout: Option<BoxFuture<'_, Answer>> =
-            progress.waiting().map(|step| self.checkout(step));
+        let mut stop_tries = 0;
+        let mut checkout: Option<BoxFuture<'_, Answer>> = None;
+        let checkout_stop = CancellationToken::new();
 
         let exit = loop {
             let cause = tokio::select! {
@@ -260,7 +288,17 @@ impl Run<'_> {
                 }
                 done = or_pending(&mut stopped) => {
                     stopped = None;
-                    done?;
+                    if let Err(error) = done {
+                        tracing::warn!(error = chain(&error), "could not stop the job");
+                        stop_tries += 1;
+                        if stop_tries == STOP_TRIES {
+                            break Err(error);
+                        }
+                        stopped = Some(Box::pin(async {
+                            tokio::time::sleep(STOP_RETRY).await;
+                            executor.stop(self.dir, Duration::ZERO).await
+                        }));
+                    }
                     None
                 }
                 () = self.stop.cancelled(), if stopping.is_none() => Some(Stopping::Asked),
@@ -269,7 +307,7 @@ impl Run<'_> {
             if checkout.is_none()
                 && let Some(step) = progress.waiting()
             {
-                checkout = Some(self.checkout(step));
+                checkout = Some(self.checkout(step, checkout_stop.clone()));
             }
             let Some(cause) = cause.filter(|_| stopping.is_none()) else {
                 continue;
@@ -285,6 +323,11 @@ impl Run<'_> {
             stopped = Some(Box::pin(executor.stop(self.dir, grace)));
         };
 
+        if let Some(checkout) = checkout {
+            // What it has begun in the job's folder must not go on while that is deleted.
+            checkout_stop.cancel();
+            checkout.await;
+        }
         if let Some(Stopping::Fault(problem)) = stopping {
             return Err(problem);
         }
@@ -371,7 +414,11 @@ impl Run<'_> {
         Ok(pumped.over_limit)
     }
 
-    fn checkout(&self, (index, step): (u32, &StepSpec)) -> BoxFuture<'static, Answer> {
+    fn checkout(
+        &self,
+        (index, step): (u32, &StepSpec),
+        stop: CancellationToken,
+    ) -> BoxFuture<'static, Answer> {
         let checkout = Checkout {
             source: self.shared.source.clone(),
             trigger: self.claim.pipeline.trigger.clone(),
@@ -379,6 +426,7 @@ impl Run<'_> {
             step: step.clone(),
             dir: self.dir.clone(),
             tree: format!("tree.{}", self.shared.world.uuid()),
+            stop,
         };
         Box::pin(checkout.answer())
     }
@@ -408,20 +456,32 @@ impl Run<'_> {
         self.shared.settings.job_timeout.saturating_sub(spent)
     }
 
-    /// Stores how it ended; whether that worked.
-    async fn store(&self, ending: Ending) -> bool {
-        let at = self.shared.world.now();
+    /// Goes on with the stored log where it ends.
+    async fn open_output(&self, nonce: Nonce, attempt: u32, limit: u64) -> Result<Output, Problem> {
+        let (logs, raw) = (self.shared.logs.clone(), self.dir.log());
+        let (pipeline, job) = (self.claim.job.pipeline, self.claim.job.id);
+        let opened = tokio::task::spawn_blocking(move || {
+            let writer = logs.writer(pipeline, job, attempt)?;
+            Output::open(&raw, &nonce, writer, limit)
+        });
+        Ok(opened
+            .await
+            .map_err(|panic| Problem::Dir(io::Error::other(panic)))??)
+    }
+
+    /// Stores how it ended, however long that takes.
+    async fn store(&self, ending: Ending) {
         let (job, attempt) = (self.claim.job.id, self.dir.key().attempt);
-        let event = match ending {
-            Ending::Outcome(outcome) => JobEvent::Finish { outcome, at },
-            Ending::Lost(why) if attempt < self.shared.settings.max_attempts => {
-                tracing::warn!(why, "attempt lost; the job gets another");
-                JobEvent::Lose { at }
-            }
-            Ending::Lost(message) => {
+        let event = |at| match &ending {
+            Ending::Outcome(outcome) => JobEvent::Finish {
+                outcome: outcome.clone(),
+                at,
+            },
+            Ending::Lost(_) if attempt < self.shared.settings.max_attempts => JobEvent::Lose { at },
+            Ending::Lost(why) => {
                 let fault = Fault {
                     kind: FaultKind::Lost,
-                    message,
+                    message: why.clone(),
                 };
                 JobEvent::Finish {
                     outcome: Outcome::Error(fault),
@@ -429,17 +489,31 @@ impl Run<'_> {
                 }
             }
         };
-        match self.shared.store.advance_job(job, event).await {
+        if let Ending::Lost(why) = &ending {
+            tracing::warn!(why, "attempt lost");
+        }
+        let at = self.shared.world.now();
+        let mut stored = self.shared.store.advance_job(job, event(at)).await;
+        if stored.as_ref().is_err_and(StoreError::is_passing) {
+            // What it leaves on a full disk may be what fills it.
+            let dir = self.dir.clone();
+            match tokio::task::spawn_blocking(move || dir.shed()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "could not make room"),
+                Err(panic) => tracing::error!(%panic, "making room failed"),
+            }
+            stored = persist("how a job ended", Patience::Endless, || {
+                self.shared.store.advance_job(job, event(at))
+            })
+            .await;
+        }
+        match stored {
             Ok(job) => {
                 let reason = job.state.outcome().and_then(Outcome::reason);
                 tracing::info!(status = %job.state.status(), reason, "job ended");
-                true
             }
-            Err(error) => {
-                // Its folder stays: the next start takes the attempt up and stores its end.
-                tracing::error!(error = chain(&error), "could not store how the job ended");
-                false
-            }
+            // Somebody else stored another end, or deleted the pipeline.
+            Err(error) => tracing::error!(error = chain(&error), "the job's end was not taken"),
         }
     }
 
@@ -469,11 +543,17 @@ fn lay_out_dir(dir: &JobDir, spec: &JobSpec, nonce: &Nonce) -> io::Result<()> {
     dir.create()?;
     let script = script::generate(spec, nonce, CONTAINER_DIR);
     std::fs::write(dir.path().join("nonce"), nonce.to_string())?;
-    std::fs::write(dir.script(), script.text)?;
+    write_readable(&dir.script(), &script.text)?;
     for (index, command) in script.commands {
-        std::fs::write(dir.io().join("steps").join(index.to_string()), command)?;
+        write_readable(&dir.io().join("steps").join(index.to_string()), &command)?;
     }
     Ok(())
+}
+
+/// Writes a file that whoever the job runs as can read, whatever our own umask.
+fn write_readable(path: &Path, text: &str) -> io::Result<()> {
+    std::fs::write(path, text)?;
+    std::fs::set_permissions(path, Permissions::from_mode(0o644))
 }
 
 async fn or_pending<T>(future: &mut Option<BoxFuture<'_, T>>) -> T {

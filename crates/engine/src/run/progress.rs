@@ -1,6 +1,7 @@
 //! How far an attempt's steps are, as its markers tell.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use executor::Exit;
 use model::{Failure, Fault, JobSpec, Outcome, StepAction, StepSpec, StepState, Timestamp};
@@ -10,6 +11,10 @@ use super::Begin;
 use super::checkout::Answer;
 use crate::handle::Shared;
 use crate::logs::{Marker, Placed, Question};
+use crate::persist::{Patience, persist};
+
+/// How long a step's change waits for a database that others hold.
+const BUSY: Duration = Duration::from_secs(60);
 
 /// How far an attempt's steps are.
 pub(crate) struct Progress<'a> {
@@ -70,10 +75,12 @@ impl<'a> Progress<'a> {
         if changes.is_empty() {
             return Ok(());
         }
-        self.shared
-            .store
-            .record_steps(self.claim.job.id, self.attempt, &changes, now)
-            .await
+        // A program that holds the database for a while must cost no job its life.
+        persist("a step", Patience::Busy(BUSY), || {
+            let (job, attempt) = (self.claim.job.id, self.attempt);
+            self.shared.store.record_steps(job, attempt, &changes, now)
+        })
+        .await
     }
 
     fn change(&mut self, placed: &Placed, now: Timestamp) -> Option<StepChange> {
@@ -91,14 +98,11 @@ impl<'a> Progress<'a> {
         };
         match placed.marker {
             Marker::Start(index) => {
-                let change = change(
-                    index,
-                    StepState::Running { since: now },
-                    placed.offset,
-                    None,
-                )?;
-                self.running.insert(index, (now, placed.offset));
-                Some(change)
+                step_of(&self.claim.spec, index)?;
+                // After a crash it is read again, and has its time already.
+                let began = self.running.entry(index).or_insert((now, placed.offset));
+                let (since, start) = *began;
+                change(index, StepState::Running { since }, start, None)
             }
             Marker::End(index, exit_code) => {
                 let (since, start) = *self.running.get(&index)?;

@@ -169,7 +169,7 @@ fn checkout_body(index: u32, path: Option<&str>) -> String {
         CheckoutPlace::Elsewhere => {
             let place = directory(path);
             format!(
-                "  ask {index} checkout\n  if [ \"$code\" = 0 ]; then\n    mkdir -p {place} && cp -a \"$dir/tree/.\" {place}/ || code=1\n  fi\n  close {index} \"$code\"\n"
+                "  ask {index} checkout\n  if [ \"$code\" = 0 ]; then\n    mkdir -p {place} && cp -a \"$dir/tree.{index}/.\" {place}/ || code=1\n  fi\n  close {index} \"$code\"\n"
             )
         }
     }
@@ -180,7 +180,7 @@ fn checkout_body(index: u32, path: Option<&str>) -> String {
 pub(crate) enum CheckoutPlace {
     /// Right in the job's working directory.
     Work,
-    /// In `io/tree`, from where the script copies it to the place that it alone can reach.
+    /// In `io/tree.<index of the step>`, from where the script copies it to the place that it alone can reach.
     Elsewhere,
 }
 

@@ -95,7 +95,7 @@ async fn events_are_told_in_the_order_in_which_they_are_stored() {
         });
     }
     writers.join_all().await;
-    while let Some(pipeline) = world.store.claim_preparation(t(2)).await.unwrap() {
+    while let Some(pipeline) = world.store.claim_preparation(&[], t(2)).await.unwrap() {
         let seed = pipeline.id.0.cast_unsigned();
         let uuids = crate::world::uuids(seed, 1);
         let plan = plan(vec![job("build", &[])]);

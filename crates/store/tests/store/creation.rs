@@ -64,19 +64,29 @@ async fn pipelines_are_prepared_in_the_order_in_which_they_came() {
         .create_pipelines(&[push("a"), push("b")], t(1))
         .await
         .unwrap();
-    let first = world.store.claim_preparation(t(5)).await.unwrap().unwrap();
+    let first = world
+        .store
+        .claim_preparation(&[], t(5))
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!((first.id.0, first.started), (1, Some(t(5))));
     assert_eq!(first.preparation, Preparation::Preparing { since: t(5) });
 
     // The server dies, and the next one begins again with what was under way.
     world.reopen().await;
     assert_eq!(world.store.requeue_preparations().await.unwrap(), 1);
-    let first = world.store.claim_preparation(t(9)).await.unwrap().unwrap();
+    let first = world
+        .store
+        .claim_preparation(&[], t(9))
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!((first.id.0, first.started), (1, Some(t(5))));
     assert_eq!(
         world
             .store
-            .claim_preparation(t(9))
+            .claim_preparation(&[], t(9))
             .await
             .unwrap()
             .unwrap()
@@ -84,7 +94,27 @@ async fn pipelines_are_prepared_in_the_order_in_which_they_came() {
             .0,
         2
     );
-    assert_eq!(world.store.claim_preparation(t(9)).await.unwrap(), None);
+    assert_eq!(
+        world.store.claim_preparation(&[], t(9)).await.unwrap(),
+        None
+    );
+}
+
+#[tokio::test]
+async fn projects_can_be_passed_over() {
+    let world = World::new().await;
+    let (one, other) = (push("one"), push("other"));
+    let triggers = [one.clone(), one.clone(), other.clone()];
+    world.store.create_pipelines(&triggers, t(1)).await.unwrap();
+    let busy = [one.repo];
+    let claimed = world.store.claim_preparation(&busy, t(2)).await.unwrap();
+    assert_eq!(claimed.unwrap().trigger.repo, other.repo);
+    assert_eq!(
+        world.store.claim_preparation(&busy, t(2)).await.unwrap(),
+        None
+    );
+    let claimed = world.store.claim_preparation(&[], t(2)).await.unwrap();
+    assert_eq!(claimed.unwrap().id.0, 1);
 }
 
 #[tokio::test]
@@ -145,7 +175,7 @@ async fn what_was_canceled_meanwhile_gets_no_jobs() {
         .await
         .unwrap()[0]
         .id;
-    world.store.claim_preparation(t(2)).await.unwrap();
+    world.store.claim_preparation(&[], t(2)).await.unwrap();
     let reason = CancelReason::Requested {
         by: Some("octocat".into()),
     };
@@ -194,7 +224,7 @@ async fn a_failed_preparation_says_why() {
         matches!(early, Err(StoreError::NotPreparing(_))),
         "{early:?}"
     );
-    world.store.claim_preparation(t(2)).await.unwrap();
+    world.store.claim_preparation(&[], t(2)).await.unwrap();
     let reason = "config.yml:3:1: no such job\n3 | biuld\n    ^^^^^";
     world
         .store
@@ -215,7 +245,7 @@ async fn a_plan_that_contradicts_itself_is_refused_and_changes_nothing() {
         .await
         .unwrap()[0]
         .id;
-    world.store.claim_preparation(t(2)).await.unwrap();
+    world.store.claim_preparation(&[], t(2)).await.unwrap();
     let mut unknown = job("build", &[]);
     unknown.requires = vec![requirement("biuld", &[OutcomeKind::Success])];
     let workflow = |name: &str| WorkflowSpec {
@@ -267,7 +297,7 @@ async fn a_commit_that_is_found_later_is_told_of_from_then_on() {
         .await
         .unwrap()[0]
         .id;
-    world.store.claim_preparation(t(2)).await.unwrap();
+    world.store.claim_preparation(&[], t(2)).await.unwrap();
     assert_eq!(world.store.due_reports(t(9), 9).await.unwrap(), []);
 
     let commit: CommitSha = "b".repeat(40).parse().unwrap();

@@ -185,7 +185,7 @@ impl History {
                 assert_eq!(created, expected);
             }
             Op::ClaimPreparation => {
-                let claimed = store.claim_preparation(now).await.unwrap();
+                let claimed = store.claim_preparation(&[], now).await.unwrap();
                 assert_eq!(
                     claimed.map(|pipeline| pipeline.id),
                     self.model.claim_preparation()

@@ -168,7 +168,11 @@ pub async fn planned(
     now: i64,
 ) -> (Pipeline, Vec<Job>) {
     let created = store.create_pipelines(&[trigger], t(now)).await.unwrap()[0];
-    let claimed = store.claim_preparation(t(now + 1)).await.unwrap().unwrap();
+    let claimed = store
+        .claim_preparation(&[], t(now + 1))
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(claimed.id, created.id);
     let uuids = uuids(created.id.0.cast_unsigned(), plan.jobs().count());
     let jobs = store

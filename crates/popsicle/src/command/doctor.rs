@@ -234,7 +234,7 @@ async fn native(settings: &Settings) -> Finding {
     };
     let native = NativeExecutor::new(NativeSettings {
         jobs: settings.workspace_root.value.clone(),
-        namespace: settings.namespace.value.clone(),
+        namespace: "popsicle-doctor".to_owned(),
         shim,
         hidden: vec![settings.data_dir.value.clone()],
         limits: Limits::default(),
@@ -256,7 +256,7 @@ async fn native(settings: &Settings) -> Finding {
 async fn docker(settings: &Settings) -> Finding {
     let docker = DockerExecutor::new(DockerSettings {
         host: settings.docker_host.as_ref().map(|host| host.value.clone()),
-        namespace: settings.namespace.value.clone(),
+        namespace: "popsicle-doctor".to_owned(),
         ..DockerSettings::default()
     });
     check("docker", &docker).await

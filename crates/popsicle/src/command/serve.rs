@@ -1,10 +1,10 @@
 //! `popsicle serve`: the server, from its first line to its last.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{DirBuilder, File};
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use engine::{Engine, EngineTasks, SystemWorld};
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::ServeArgs;
 use crate::error::{Exit, Failure};
-use crate::settings::{Settings, webhook_secret, webhook_secret_path};
+use crate::settings::{Settings, namespace, webhook_secret, webhook_secret_path};
 use crate::wiring;
 
 /// Serves until `SIGTERM` or `SIGINT`. Jobs that run then go on without the server.
@@ -28,13 +28,15 @@ pub async fn run(_: ServeArgs, settings: Settings) -> Result<Exit, Failure> {
         .local_addr()
         .map_err(|error| Failure::unable(format_args!("the listener has no address: {error}")))?;
     let _lock = take_data_dir(&settings)?;
+    let place = Place::of(&settings)?;
     let secret = webhook_secret(&settings)
         .map_err(|error| Failure::unable(format_args!("can't keep the webhook secret: {error}")))?;
     let github = wiring::github(&settings, secret)?;
     let forges = vec![github];
 
     let store = Store::open(&settings.database_url).await.map_err(unable)?;
-    let (engine, tasks) = start_engine(&settings, store.clone(), forges.clone(), address).await?;
+    let (engine, mut tasks) =
+        start_engine(&settings, &place, store.clone(), forges.clone(), address).await?;
     let parts = server::Parts {
         engine,
         forges,
@@ -56,29 +58,63 @@ pub async fn run(_: ServeArgs, settings: Settings) -> Result<Exit, Failure> {
         "popsicle {} serves",
         env!("CARGO_PKG_VERSION"),
     );
-    let served = server::serve(listener, server::router(parts), stop).await;
+    let serving = server::serve(listener, server::router(parts), stop.clone());
+    let served = tokio::select! {
+        served = serving => {
+            served.map_err(|error| Failure::unable(format_args!("could not serve: {error}")))
+        }
+        // Better to be started again than to take webhooks that nobody works on.
+        () = tasks.died() => Err(Failure::unable("a part of the engine died; its log says why")),
+    };
     tracing::info!("stopping; jobs that run go on, and the next server takes them up");
     tasks.stop().await;
     store.close().await;
-    served.map_err(|error| Failure::unable(format_args!("could not serve: {error}")))?;
-    Ok(Exit::Success)
+    served.map(|()| Exit::Success)
+}
+
+/// Where this server's jobs are, and under which name its containers: no other server's.
+struct Place {
+    namespace: String,
+    jobs: PathBuf,
+    /// Keeps other servers of the same name out of the folder for as long as it is open.
+    _lock: File,
+}
+
+impl Place {
+    fn of(settings: &Settings) -> Result<Self, Failure> {
+        let namespace = namespace(settings).map_err(|error| {
+            Failure::unable(format_args!("can't keep the server's namespace: {error}"))
+        })?;
+        let jobs = settings.workspace_root.join(&namespace);
+        let hint = "give this one another name with --namespace (POPSICLE_NAMESPACE), or another folder with --workspace-root (POPSICLE_WORKSPACE_ROOT)";
+        let lock = take_folder("folder of jobs", &jobs, 0o755, hint)?;
+        Ok(Self {
+            namespace,
+            jobs,
+            _lock: lock,
+        })
+    }
 }
 
 async fn start_engine(
     settings: &Settings,
+    place: &Place,
     store: Store,
     forges: Vec<Arc<dyn forge::Forge>>,
     address: SocketAddr,
 ) -> Result<(Engine, EngineTasks), Failure> {
-    let jobs = settings.workspace_root.value.clone();
-    let hidden = vec![settings.data_dir.value.clone(), jobs.clone()];
+    let jobs = place.jobs.clone();
+    let hidden = vec![
+        settings.data_dir.value.clone(),
+        settings.workspace_root.value.clone(),
+    ];
     let public_url = settings.public_url(address);
     let parts = engine::Parts {
         store,
         logs: Logs::new(settings.data_dir.join("logs")),
         source: wiring::source(settings, settings.data_dir.join("mirrors")),
         forges,
-        executors: wiring::executors(settings, &jobs, &settings.namespace, hidden)?,
+        executors: wiring::executors(settings, &jobs, &place.namespace, hidden)?,
         world: Arc::new(SystemWorld),
         settings: engine::EngineSettings {
             public_url: Some(public_url.as_str().trim_end_matches('/').to_owned()),
@@ -103,28 +139,32 @@ async fn listen(settings: &Settings) -> Result<TcpListener, Failure> {
 
 /// Makes the data folder, and keeps other servers out of it for as long as the file is open.
 fn take_data_dir(settings: &Settings) -> Result<File, Failure> {
-    let dir: &Path = &settings.data_dir;
+    let hint = "stop it, or give this one another with --data-dir (POPSICLE_DATA_DIR)";
+    take_folder("data folder", &settings.data_dir, 0o700, hint)
+}
+
+/// Makes a folder, and keeps other servers out of it for as long as the file is open.
+fn take_folder(what: &str, folder: &Path, mode: u32, hint: &str) -> Result<File, Failure> {
     let unusable = |error: io::Error| {
         Failure::unable(format_args!(
-            "can't use the data folder {}: {error}",
-            dir.display()
+            "can't use the {what} {}: {error}",
+            folder.display()
         ))
-        .hint("--data-dir (POPSICLE_DATA_DIR) names another")
+        .hint(hint)
     };
     DirBuilder::new()
         .recursive(true)
-        .mode(0o700)
-        .create(dir)
+        .mode(mode)
+        .create(folder)
         .map_err(unusable)?;
-    fs::create_dir_all(&settings.workspace_root.value).map_err(unusable)?;
-    let lock = File::create(dir.join("lock")).map_err(unusable)?;
+    let lock = File::create(folder.join("lock")).map_err(unusable)?;
     match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(lock),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(Failure::unable(format_args!(
-            "another server uses the data folder {}",
-            dir.display()
+            "another server uses the {what} {}",
+            folder.display()
         ))
-        .hint("stop it, or give this one another with --data-dir (POPSICLE_DATA_DIR)")),
+        .hint(hint)),
         Err(error) => Err(unusable(error.into())),
     }
 }

@@ -1,4 +1,4 @@
-//! The webhook secret: taken from the settings, or made at first start and kept beside the data.
+//! What is made at first start and kept beside the data, unless the settings name it.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use forge::Secret;
 use uuid::Uuid;
 
-use super::Settings;
+use super::{Settings, value};
 
 /// Where a secret that was made is kept.
 pub fn webhook_secret_path(settings: &Settings) -> PathBuf {
@@ -23,46 +23,72 @@ pub fn webhook_secret_path(settings: &Settings) -> PathBuf {
 pub fn webhook_secret(settings: &Settings) -> io::Result<Secret> {
     match &settings.webhook_secret {
         Some(secret) => Ok(secret.value.clone()),
-        None => {
-            let path = webhook_secret_path(settings);
-            keep(&path).map_err(|cause| {
-                io::Error::new(cause.kind(), format!("{}: {cause}", path.display()))
-            })
-        }
+        // Two random UUIDs: 244 bits from the system's generator.
+        None => keep(&webhook_secret_path(settings), || {
+            format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
+        })
+        .map(Secret::new),
     }
 }
 
-fn keep(path: &Path) -> io::Result<Secret> {
-    loop {
+/// What this server's containers are marked with. Makes a name if the settings have none, and keeps it
+/// in the data folder, so that two servers on one machine never take each other's containers for
+/// their own.
+///
+/// # Errors
+/// Where the file can't be read or written, or holds no such name; the error names it.
+pub fn namespace(settings: &Settings) -> io::Result<String> {
+    if let Some(namespace) = &settings.namespace {
+        return Ok(namespace.value.clone());
+    }
+    let path = settings.data_dir.join("namespace");
+    let kept = keep(&path, || {
+        let random = Uuid::new_v4().simple().to_string();
+        format!("popsicle-{}", &random[..8])
+    })?;
+    value::namespace(&kept).map_err(|_| {
+        io::Error::other(format!(
+            "{}: it holds no name for containers; delete it to have a new one made",
+            path.display()
+        ))
+    })
+}
+
+/// What the file says, without the white space around it; made and written if it is not there.
+fn keep(path: &Path, make: impl Fn() -> String) -> io::Result<String> {
+    let kept = loop {
         match fs::read_to_string(path) {
             Ok(text) if text.trim().is_empty() => {
-                return Err(io::Error::other(
-                    "the file is empty; delete it to have a new secret made",
+                break Err(io::Error::other(
+                    "the file is empty; delete it to have a new one made",
                 ));
             }
-            Ok(text) => return Ok(Secret::new(text)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => make(path)?,
-            Err(error) => return Err(error),
+            Ok(text) => break Ok(text.trim().to_owned()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if let Err(error) = write(path, &make()) {
+                    break Err(error);
+                }
+            }
+            Err(error) => break Err(error),
         }
-    }
+    };
+    kept.map_err(|cause| io::Error::new(cause.kind(), format!("{}: {cause}", path.display())))
 }
 
 /// Writes the whole file under another name and links it into place, so that nobody ever reads half
 /// of it and two servers that start at once end with the same one.
-fn make(path: &Path) -> io::Result<()> {
+fn write(path: &Path, text: &str) -> io::Result<()> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;
     }
     let draft = path.with_extension(Uuid::new_v4().simple().to_string());
-    // Two random UUIDs: 244 bits from the system's generator.
-    let secret = format!("{}{}\n", Uuid::new_v4().simple(), Uuid::new_v4().simple());
     let made = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
         .open(&draft)
         .and_then(|mut file| {
-            file.write_all(secret.as_bytes())?;
+            writeln!(file, "{text}")?;
             file.sync_all()
         })
         .and_then(|()| match fs::hard_link(&draft, path) {
@@ -79,17 +105,21 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
-    fn a_secret_is_made_once_and_for_its_owner_alone() {
+    fn what_is_kept_is_made_once_and_for_its_owner_alone() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("new/webhook-secret");
-        let made = keep(&path).unwrap();
-        assert_eq!(made.expose().len(), 64);
-        assert_eq!(keep(&path).unwrap(), made);
+        let make = || Uuid::new_v4().to_string();
+        let made = keep(&path, make).unwrap();
+        assert_eq!(keep(&path, make).unwrap(), made);
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
 
         fs::write(&path, "\n").unwrap();
-        assert!(keep(&path).unwrap_err().to_string().contains("empty"));
+        let error = keep(&path, make).unwrap_err().to_string();
+        assert!(
+            error.contains("empty") && error.contains("webhook-secret"),
+            "{error}"
+        );
     }
 }

@@ -6,8 +6,8 @@
 
 mod file;
 mod flags;
+mod kept;
 mod resolve;
-mod secret;
 pub mod table;
 mod value;
 
@@ -23,7 +23,7 @@ use forge::{Secret, Token};
 use url::{Host, Url};
 
 pub use flags::{Flags, Given, Global, Running, Serving};
-pub use secret::{webhook_secret, webhook_secret_path};
+pub use kept::{namespace, webhook_secret, webhook_secret_path};
 pub use table::Scope;
 pub use value::{ExecutorChoice, LogFormat};
 
@@ -56,8 +56,8 @@ pub struct Settings {
     pub webhook_secret: Option<Sourced<Secret>>,
     /// The name of our commit statuses.
     pub status_context: Sourced<String>,
-    /// What this server's containers are marked with.
-    pub namespace: Sourced<String>,
+    /// What this server's containers are marked with, if it was set; see [`namespace`].
+    pub namespace: Option<Sourced<String>>,
     /// What runs jobs that name an image.
     pub executor: Sourced<ExecutorChoice>,
     /// Where Docker answers, if not at its usual socket.
@@ -173,7 +173,12 @@ impl Settings {
                     .map(|secret| (hidden(), &secret.source)),
             ),
             plain!(STATUS_CONTEXT, status_context),
-            plain!(NAMESPACE, namespace),
+            maybe(
+                &table::NAMESPACE,
+                self.namespace
+                    .as_ref()
+                    .map(|name| (name.value.clone(), &name.source)),
+            ),
             plain!(EXECUTOR, executor),
             maybe(
                 &table::DOCKER_HOST,

@@ -75,7 +75,7 @@ fn resolve(sources: &Sources<'_>) -> Result<Settings, SettingsError> {
             value::word(text).map(Secret::new)
         })?,
         status_context: sources.value(&table::STATUS_CONTEXT, value::word)?,
-        namespace: sources.value(&table::NAMESPACE, value::namespace)?,
+        namespace: sources.maybe(&table::NAMESPACE, value::namespace)?,
         executor: sources.value(&table::EXECUTOR, str::parse)?,
         docker_host: sources.maybe(&table::DOCKER_HOST, value::word)?,
         max_jobs: sources.or(&table::MAX_JOBS, value::at_least_one, || {
@@ -313,7 +313,7 @@ mod tests {
         assert_eq!(*settings.database_url, database);
         assert_eq!(*settings.workspace_root, data.join("jobs"));
         assert_eq!(*settings.status_context, "ci/popsicle");
-        assert_eq!(*settings.namespace, "popsicle");
+        assert!(settings.namespace.is_none());
         assert_eq!(*settings.executor, ExecutorChoice::Auto);
         assert_eq!(*settings.max_retries, 3);
         assert_eq!(*settings.reconcile_interval, Duration::from_secs(2));
@@ -342,11 +342,9 @@ mod tests {
         let settings = load(&flags, &environment, Scope::Serve).unwrap();
         assert_eq!(settings.listen.port(), 9);
         assert_eq!(settings.listen.source, Source::Flag("listen"));
-        assert_eq!(*settings.namespace, "environment");
-        assert_eq!(
-            settings.namespace.source,
-            Source::Environment("POPSICLE_NAMESPACE")
-        );
+        let namespace = settings.namespace.unwrap();
+        assert_eq!(*namespace, "environment");
+        assert_eq!(namespace.source, Source::Environment("POPSICLE_NAMESPACE"));
         assert_eq!(*settings.max_retries, 7);
         let key = "max_retries";
         assert_eq!(settings.max_retries.source, Source::File { path, key });
@@ -386,7 +384,9 @@ mod tests {
         let settings = serve(&[("WORKER_POLL_INTERVAL_MS", "1500")]);
         assert_eq!(*settings.reconcile_interval, Duration::from_millis(1500));
         assert_eq!(
-            *serve(&[("CI_CONTAINER_PREFIX", "test1_")]).namespace,
+            *serve(&[("CI_CONTAINER_PREFIX", "test1_")])
+                .namespace
+                .unwrap(),
             "test1_"
         );
         assert_eq!(*serve(&[("RUST_LOG", "debug")]).log, "debug");

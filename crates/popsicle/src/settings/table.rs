@@ -251,8 +251,8 @@ table! {
         env: &[same("POPSICLE_NAMESPACE"), same("CI_CONTAINER_PREFIX")],
         scope: Scope::Jobs,
         value_name: Some("NAME"),
-        help: "Marks this server's containers; two servers on one machine need two",
-        default: Default::Text("popsicle"),
+        help: "Marks this server's containers; each server on one machine has its own",
+        default: Default::Derived("made at first start and kept in <data dir>/namespace"),
     };
     /// What runs jobs with an image.
     EXECUTOR = Row {

@@ -43,11 +43,7 @@ pub async fn run(args: RunArgs, settings: Settings, out: &mut Output) -> Result<
     let jobs = scratch.path().join("jobs");
     // Its own namespace: a server on this machine must not take these containers for its own, nor
     // this command the server's.
-    let namespace = format!(
-        "{}-run-{}",
-        settings.namespace.value,
-        uuid::Uuid::new_v4().simple()
-    );
+    let namespace = format!("popsicle-run-{}", uuid::Uuid::new_v4().simple());
     let parts = engine::Parts {
         store: store.clone(),
         logs: Logs::new(scratch.path().join("logs")),

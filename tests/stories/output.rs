@@ -2,6 +2,7 @@
 
 use insta::assert_snapshot;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use std::ffi::CString;
 use std::path::PathBuf;
 
 use crate::world::{Ci, Repo, has_machine_jobs, processes_with, skip, unique, until};
@@ -98,19 +99,20 @@ async fn a_job_ends_although_it_left_a_process_behind() {
     ci.until_clean().await;
 }
 
-/// A file system of 1 MiB; unmounted with this value.
+/// A file system of a size of its own; unmounted with this value.
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    /// Mounted there; none if that is not for us to do.
-    fn at(path: PathBuf) -> Option<Self> {
+    /// Mounted there; none if that is not for us to do. The size is as `mount` takes it: `24m`.
+    fn at(path: PathBuf, size: &str) -> Option<Self> {
         std::fs::create_dir_all(&path).expect("the folder can be made");
+        let data = CString::new(format!("size={size},mode=0700")).expect("a size has no zero");
         let mounted = mount(
             "tmpfs",
             &path,
             "tmpfs",
             MountFlags::empty(),
-            Some(c"size=1m,mode=0700"),
+            Some(data.as_c_str()),
         );
         mounted.ok().map(|()| Self(path))
     }
@@ -135,7 +137,7 @@ async fn a_full_disk_ends_the_job_and_not_the_server() {
         return;
     }
     let mut ci = Ci::prepare(&[]).await;
-    let Some(disk) = SmallDisk::at(ci.data().join("logs")) else {
+    let Some(disk) = SmallDisk::at(ci.data().join("logs"), "1m") else {
         skip("only root can mount a small disk");
         return;
     };
@@ -156,4 +158,37 @@ async fn a_full_disk_ends_the_job_and_not_the_server() {
     let id = ci.push(&repo).await;
     assert_eq!(ci.settled(id).await, "pipeline success\n  build  success");
     assert_eq!(ci.log(id, "build").await, "room again\n");
+}
+
+#[tokio::test]
+async fn a_disk_that_a_job_fills_is_free_again_after_it() {
+    if !has_machine_jobs().await {
+        return;
+    }
+    let mut ci = Ci::prepare(&[]).await;
+    // The database, the logs and the jobs' folders, all on one, as they are by default.
+    let Some(_disk) = SmallDisk::at(ci.data(), "32m") else {
+        skip("only root can mount a small disk");
+        return;
+    };
+    ci.restart().await;
+    for filler in ["seq 1 100000000", "cat /dev/zero >zeros"] {
+        let repo = one_step(filler);
+        let id = ci.push(&repo).await;
+        let settled = ci.settled(id).await;
+        assert!(
+            settled.starts_with("pipeline error") || settled.starts_with("pipeline failure"),
+            "{settled}"
+        );
+        assert!(
+            settled.contains("no space is left") || settled.contains("ended with exit code 1"),
+            "{settled}"
+        );
+        ci.assert_alive();
+        ci.until_clean().await;
+
+        let repo = one_step("echo room again");
+        let id = ci.push(&repo).await;
+        assert_eq!(ci.settled(id).await, "pipeline success\n  build  success");
+    }
 }

@@ -169,9 +169,14 @@ impl Ci {
         self.home.path().join("data")
     }
 
+    /// Where its jobs' folders are.
+    fn jobs_folder(&self) -> PathBuf {
+        self.data().join("jobs").join(&self.namespace)
+    }
+
     /// The folders of the jobs that run, or that have left something.
     pub fn job_folders(&self) -> Vec<PathBuf> {
-        let entries = fs::read_dir(self.data().join("jobs")).into_iter().flatten();
+        let entries = fs::read_dir(self.jobs_folder()).into_iter().flatten();
         entries
             .map(|entry| entry.expect("the folder can be read").path())
             .collect()
@@ -322,7 +327,7 @@ impl Ci {
             self.job_folders().is_empty().then_some(())
         })
         .await;
-        let mounts = traces::mounts_below(&self.data().join("jobs"));
+        let mounts = traces::mounts_below(&self.jobs_folder());
         assert!(mounts.is_empty(), "still mounted: {mounts:?}");
         let shims = traces::processes_with(&self.home.path().display().to_string());
         assert!(
@@ -345,7 +350,7 @@ impl Drop for Ci {
             let _ = server.wait();
         }
         traces::end_processes_of(self.home.path());
-        traces::remove_groups(&self.data().join("jobs"));
+        traces::remove_groups(&self.jobs_folder());
         if self.uses_docker {
             docker::end_containers(&self.namespace);
         }

@@ -5,6 +5,7 @@
 
 mod engine {
     mod actor;
+    mod outages;
     mod stories;
     mod world;
 }

@@ -245,3 +245,58 @@ fn reply(fifo: &Path, index: u32, code: i32) -> io::Result<()> {
     }
     file.write_all(format!("{index} {code}\n").as_bytes())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    fn why(problem: Result<(), Problem>) -> String {
+        match problem {
+            Err(Problem::Users(why)) => why,
+            Err(Problem::Ours(why)) => panic!("it is taken for our fault: {why}"),
+            Err(Problem::Stopped) | Ok(()) => panic!("it is refused"),
+        }
+    }
+
+    #[test]
+    fn code_never_leaves_through_a_link_of_the_jobs() {
+        let root = tempfile::tempdir().unwrap();
+        let (outside, target, tree) = (
+            root.path().join("outside"),
+            root.path().join("target"),
+            root.path().join("tree"),
+        );
+        fs::create_dir(&outside).unwrap();
+        fs::create_dir(&tree).unwrap();
+        fs::write(tree.join("file"), "x").unwrap();
+
+        // The link is there before, or takes the folder's place while the code is laid out.
+        symlink(&outside, &target).unwrap();
+        assert!(why(make_room(&target)).contains("something else"));
+        fs::remove_file(&target).unwrap();
+        assert!(make_room(&target).is_ok());
+        fs::remove_dir(&target).unwrap();
+        symlink(&outside, &target).unwrap();
+        assert!(why(move_into(&tree, &target)).contains("something else"));
+        assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
+        assert!(tree.join("file").exists());
+    }
+
+    #[test]
+    fn code_is_laid_out_in_an_empty_folder_alone() {
+        let root = tempfile::tempdir().unwrap();
+        let (target, tree) = (root.path().join("target"), root.path().join("tree"));
+        fs::create_dir_all(tree.join("src")).unwrap();
+        assert!(make_room(&target).is_ok());
+        // What another process of the job writes meanwhile is its own fault.
+        fs::create_dir_all(target.join("src/mine")).unwrap();
+        assert!(why(make_room(&target)).contains("not empty"));
+        assert!(why(move_into(&tree, &target)).contains("`src`"));
+        fs::remove_dir_all(target.join("src")).unwrap();
+        assert!(move_into(&tree, &target).is_ok());
+        assert!(target.join("src").is_dir());
+        // A second time there is nothing left to move.
+        assert!(move_into(&tree, &target).is_ok());
+    }
+}

@@ -23,6 +23,8 @@ pub enum Act {
     Reject(&'static str),
     /// Is gone when one looks for it.
     Vanish,
+    /// Takes down whoever starts it.
+    Panic,
 }
 
 /// All played containers; outlives engines, as containers do.
@@ -31,6 +33,14 @@ pub struct Stage {
     acts: Arc<Mutex<HashMap<String, Vec<Act>>>>,
     held: Arc<Mutex<HashMap<AttemptKey, Held>>>,
     launched: Arc<Mutex<Vec<String>>>,
+    refusals: Arc<Mutex<Refusals>>,
+}
+
+/// How often what is asked for fails, from now on.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Refusals {
+    pub stops: u32,
+    pub removals: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -56,6 +66,29 @@ impl Stage {
     /// How many containers there are.
     pub fn held(&self) -> usize {
         self.held.lock().unwrap().len()
+    }
+
+    /// Lets so many requests fail.
+    pub fn refuse(&self, refusals: Refusals) {
+        *self.refusals.lock().unwrap() = refusals;
+    }
+
+    /// How many requests are still to fail.
+    pub fn refusals(&self) -> Refusals {
+        *self.refusals.lock().unwrap()
+    }
+
+    fn refused(&self, count: impl Fn(&mut Refusals) -> &mut u32) -> Result<(), ExecutorError> {
+        let mut refusals = self.refusals.lock().unwrap();
+        let left = count(&mut refusals);
+        if *left == 0 {
+            return Ok(());
+        }
+        *left -= 1;
+        Err(ExecutorError::Unavailable {
+            what: "the stage".to_owned(),
+            cause: "not now".to_owned(),
+        })
     }
 
     /// Ends a container that stays.
@@ -138,6 +171,7 @@ impl Executor for Actor {
                 None
             }
             Act::Vanish => Some(Err(())),
+            Act::Panic => panic!("the actor forgot its part"),
         };
         let held = Held {
             job,
@@ -161,6 +195,7 @@ impl Executor for Actor {
     }
 
     async fn stop(&self, dir: &JobDir, _grace: Duration) -> Result<(), ExecutorError> {
+        self.0.refused(|refusals| &mut refusals.stops)?;
         if let Some(held) = self.0.held.lock().unwrap().get(&dir.key()) {
             held.exit.send_if_modified(|exit| {
                 exit.is_none() && exit.replace(Ok(Exit::Code(143))).is_none()
@@ -170,6 +205,7 @@ impl Executor for Actor {
     }
 
     async fn remove(&self, dir: &JobDir) -> Result<(), ExecutorError> {
+        self.0.refused(|refusals| &mut refusals.removals)?;
         self.0.held.lock().unwrap().remove(&dir.key());
         Ok(())
     }

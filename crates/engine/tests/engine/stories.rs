@@ -9,7 +9,7 @@ use super::actor::Act;
 use super::world::{Ci, status_of};
 
 /// A config of `machine` jobs, each with what it requires: `deploy: build lint`.
-fn config(jobs: &[(&str, &str)]) -> String {
+pub fn config(jobs: &[(&str, &str)]) -> String {
     let mut text = "version: 2.1\njobs:\n".to_owned();
     for (name, _) in jobs {
         text += &format!("  {name}:\n    machine: true\n    steps:\n      - run: {name}\n");
@@ -277,6 +277,25 @@ async fn a_rerun_repeats_all_or_what_did_not_succeed() {
         matches!(refused, EngineError::NotRerunnable { .. }),
         "{refused}"
     );
+    ci.stop().await;
+}
+
+#[tokio::test]
+async fn a_rerun_of_what_failed_leaves_out_what_must_follow_a_failure() {
+    let mut ci = Ci::start().await;
+    ci.stage.act("test", &[Act::Exit(1), Act::Exit(0)]);
+    let jobs = [
+        ("build", ""),
+        ("test", ""),
+        ("rollback", "build"),
+        ("notice", "rollback"),
+    ];
+    let config = config(&jobs).replace("requires: [build]", "requires: [{build: [failed]}]");
+    let id = ci.push(&config).await;
+    ci.settled(id).await;
+    let rerun = ci.engine.rerun(id, RerunFrom::Failed, None).await;
+    let again = rerun.unwrap().id;
+    assert_eq!(ci.settled(again).await, "test success\n");
     ci.stop().await;
 }
 

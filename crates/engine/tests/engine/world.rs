@@ -8,6 +8,7 @@ use std::time::Duration;
 use engine::{Engine, EngineSettings, EngineTasks, Parts, World};
 use model::{JobUuid, Origin, PipelineId, Status, Timestamp, Trigger, TriggerKind};
 use source::{Source, SourceSettings};
+use sqlx::Connection;
 use store::{Job, Logs, Store};
 use tempfile::TempDir;
 
@@ -75,6 +76,27 @@ impl Ci {
             tasks.stop().await;
             self.engine.store().close().await;
         }
+    }
+
+    /// Lets the engine finish; nothing of its jobs is to be left.
+    pub async fn finish(&mut self, patience: Duration) {
+        if let Some(tasks) = self.tasks.take() {
+            tasks.finish(patience).await;
+        }
+    }
+
+    /// Holds the database, as another program may, until the guard is dropped.
+    pub async fn hold_database(&self) -> sqlx::SqliteConnection {
+        let path = self.dir.path().join("popsicle.db");
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
+        let mut connection = sqlx::SqliteConnection::connect_with(&options)
+            .await
+            .unwrap();
+        sqlx::query("BEGIN IMMEDIATE")
+            .execute(&mut connection)
+            .await
+            .unwrap();
+        connection
     }
 
     /// A new engine over what the old one left.
@@ -152,6 +174,22 @@ impl Ci {
             text.extend_from_slice(&bytes);
         }
         String::from_utf8(text).unwrap()
+    }
+
+    /// The folder of the only attempt.
+    pub fn job_folder(&self) -> PathBuf {
+        let mut folders = std::fs::read_dir(self.dir.path().join("jobs")).unwrap();
+        folders.next().unwrap().unwrap().path()
+    }
+
+    /// Waits until that holds.
+    pub async fn until_true(&self, holds: impl Fn() -> bool) {
+        let waited = tokio::time::timeout(PATIENCE, async {
+            while !holds() {
+                tokio::task::yield_now().await;
+            }
+        });
+        waited.await.expect("it holds in time");
     }
 
     /// Waits until nothing is left of any job.

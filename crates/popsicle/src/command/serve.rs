@@ -87,7 +87,8 @@ impl Place {
         })?;
         let jobs = settings.workspace_root.join(&namespace);
         let hint = "give this one another name with --namespace (POPSICLE_NAMESPACE), or another folder with --workspace-root (POPSICLE_WORKSPACE_ROOT)";
-        let lock = take_folder("folder of jobs", &jobs, 0o755, hint)?;
+        let lock = settings.workspace_root.join(format!("{namespace}.lock"));
+        let lock = take_folder("folder of jobs", &jobs, 0o755, &lock, hint)?;
         Ok(Self {
             namespace,
             jobs,
@@ -140,11 +141,18 @@ async fn listen(settings: &Settings) -> Result<TcpListener, Failure> {
 /// Makes the data folder, and keeps other servers out of it for as long as the file is open.
 fn take_data_dir(settings: &Settings) -> Result<File, Failure> {
     let hint = "stop it, or give this one another with --data-dir (POPSICLE_DATA_DIR)";
-    take_folder("data folder", &settings.data_dir, 0o700, hint)
+    let dir = &settings.data_dir;
+    take_folder("data folder", dir, 0o700, &dir.join("lock"), hint)
 }
 
-/// Makes a folder, and keeps other servers out of it for as long as the file is open.
-fn take_folder(what: &str, folder: &Path, mode: u32, hint: &str) -> Result<File, Failure> {
+/// Makes a folder, and keeps other servers out of it by a lock file for as long as that is open.
+fn take_folder(
+    what: &str,
+    folder: &Path,
+    mode: u32,
+    lock: &Path,
+    hint: &str,
+) -> Result<File, Failure> {
     let unusable = |error: io::Error| {
         Failure::unable(format_args!(
             "can't use the {what} {}: {error}",
@@ -157,7 +165,7 @@ fn take_folder(what: &str, folder: &Path, mode: u32, hint: &str) -> Result<File,
         .mode(mode)
         .create(folder)
         .map_err(unusable)?;
-    let lock = File::create(folder.join("lock")).map_err(unusable)?;
+    let lock = File::create(lock).map_err(unusable)?;
     match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(lock),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(Failure::unable(format_args!(

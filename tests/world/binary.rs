@@ -34,7 +34,25 @@ fn build() -> PathBuf {
         Some(other) => other,
     };
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
+    let mut command = Command::new(cargo);
+    // What cargo tells this test of its own package, build scripts would take for a change: everything
+    // that hangs on them would be built anew each time.
+    const OF_THIS_PACKAGE: [&str; 4] = [
+        "CARGO_PKG_",
+        "CARGO_MANIFEST_",
+        "CARGO_CRATE_",
+        "CARGO_BIN_",
+    ];
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_str().unwrap_or_default();
+        if OF_THIS_PACKAGE
+            .iter()
+            .any(|prefix| text.starts_with(prefix))
+        {
+            command.env_remove(name);
+        }
+    }
+    let output = command
         .args(["build", "--package", "popsicle", "--bin", "popsicle"])
         .args([
             "--profile",

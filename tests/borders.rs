@@ -1,6 +1,7 @@
 //! Who may use whom: the table of ARCHITECTURE.md, held against what `cargo metadata` says.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
@@ -109,11 +110,22 @@ fn ours() -> BTreeMap<String, Package> {
 }
 
 fn metadata() -> Metadata {
+    let host = host();
     MetadataCommand::new()
         .manifest_path(root().join("Cargo.toml"))
-        .other_options(["--offline".to_owned()])
+        // What other platforms need is not there where only this one was built for.
+        .other_options(["--offline", "--filter-platform", &host].map(str::to_owned))
         .exec()
         .expect("cargo tells its metadata")
+}
+
+/// The platform that cargo itself is for, and that it builds for.
+fn host() -> String {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo).arg("-vV").output().expect("cargo runs");
+    let told = String::from_utf8(output.stdout).expect("cargo tells text");
+    let host = told.lines().find_map(|line| line.strip_prefix("host: "));
+    host.expect("cargo tells its host").to_owned()
 }
 
 /// What a package is built of; what only its tests use is no concern of the map's.

@@ -4,8 +4,8 @@
 //! namespace, so they run side by side. Only GitHub is played: `world::Github` stands in for its API,
 //! and pushes are signed and sent as GitHub sends them.
 //!
-//! What the machine lacks (Docker, say) skips the stories that need it, with a message; where `CI=true`
-//! they fail instead.
+//! What the machine lacks (Docker, say) skips the stories that need it, with a message; where `CI`
+//! is set they fail instead.
 
 mod borders;
 mod world;

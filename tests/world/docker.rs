@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
@@ -28,7 +28,7 @@ impl Image {
         let bin = root.path().join("bin");
         fs::create_dir(&bin).expect("the folder can be made");
         fs::create_dir(root.path().join("tmp")).expect("the folder can be made");
-        let busybox = busybox().expect("the story asked whether there is one");
+        let busybox = tests::busybox().expect("the story asked whether there is one");
         fs::copy(busybox, bin.join("busybox")).expect("busybox can be copied");
         for name in [
             "cat", "cp", "echo", "env", "id", "ls", "mkdir", "mv", "rm", "seq", "sh", "sleep",
@@ -158,17 +158,6 @@ pub fn end_containers(namespace: &str) {
     for id in String::from_utf8_lossy(&listed.stdout).lines() {
         let _ = command(None).args(["rm", "--force", id]).output();
     }
-}
-
-/// A busybox that needs no libraries.
-pub fn busybox() -> Option<PathBuf> {
-    let mut places = ["/bin/busybox", "/usr/bin/busybox", "/bin/busybox.static"].into_iter();
-    // `ldd` fails for what no library is loaded into.
-    let is_static = |path: &&str| {
-        let asked = Command::new("ldd").arg(path).output();
-        Path::new(path).exists() && asked.is_ok_and(|output| !output.status.success())
-    };
-    places.find(is_static).map(PathBuf::from)
 }
 
 fn docker(host: Option<&str>, args: &[&str]) -> String {

@@ -1,8 +1,9 @@
-//! What a story needs of the machine. Without it the story is skipped, aloud; where `CI=true` it fails.
+//! What a story needs of the machine. Without it the story is skipped, aloud.
 
 use std::process::Command;
 
 use serde_json::Value;
+use tests::skip;
 use tokio::sync::OnceCell;
 
 use super::ci::cli_in;
@@ -27,20 +28,8 @@ pub fn has_docker() -> bool {
     if !answers.is_ok_and(|output| output.status.success()) {
         return skip("no Docker daemon answers");
     }
-    if super::docker::busybox().is_none() {
+    if tests::busybox().is_none() {
         return skip("there is no static busybox to make an image of");
     }
     true
-}
-
-/// Says why a story is not told; answers `false`, for `if !needs { return }`.
-///
-/// # Panics
-/// Where `CI=true`: there all stories have to be told.
-pub fn skip(why: &str) -> bool {
-    let is_ci = std::env::var("CI").is_ok_and(|value| value == "true");
-    assert!(!is_ci, "{why}");
-    let thread = std::thread::current();
-    eprintln!("skipped {}: {why}", thread.name().unwrap_or("a story"));
-    false
 }

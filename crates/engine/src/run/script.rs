@@ -307,7 +307,7 @@ mod tests {
         let job = job(vec![step("echo one"), step("false\necho never")]);
         for shell in [&["dash"][..], &["bash"], &["busybox", "sh"]] {
             if Command::new(shell[0]).arg("-c").arg(":").output().is_err() {
-                eprintln!("skipped: no {}", shell[0]);
+                ::tests::skip(&format!("no {}", shell[0]));
                 continue;
             }
             let (text, code) = run_with(shell, &job);

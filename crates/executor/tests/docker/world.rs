@@ -19,11 +19,10 @@ use executor::{Executor, ExecutorError, Exit, JobDir, Launch, Limits, Place};
 use futures_util::{FutureExt, StreamExt};
 use model::{AttemptKey, ImageSpec};
 use tempfile::TempDir;
+use tests::skip;
 
 /// A bound on everything that is waited for.
 pub const BOUND: Duration = Duration::from_secs(60);
-
-const BUSYBOX: &str = "/bin/busybox";
 
 pub struct World {
     pub docker: Docker,
@@ -39,8 +38,10 @@ pub struct World {
 pub async fn world(test: impl AsyncFnOnce(&World)) {
     let made = match World::make().await {
         Ok(made) => made,
-        Err(reason) if std::env::var("CI").as_deref() == Ok("true") => panic!("{reason}"),
-        Err(reason) => return eprintln!("skipped: {reason}"),
+        Err(reason) => {
+            skip(&reason);
+            return;
+        }
     };
     let went = AssertUnwindSafe(test(&made)).catch_unwind().await;
     made.unmake().await;
@@ -56,10 +57,8 @@ impl World {
             .ping()
             .await
             .map_err(|error| format!("no daemon: {error}"))?;
-        if !Path::new(BUSYBOX).exists() {
-            return Err(format!(
-                "no {BUSYBOX} to make images of (package busybox-static)"
-            ));
+        if tests::busybox().is_none() {
+            return Err("no static busybox to make images of".to_owned());
         }
         let namespace = format!("popsicle-test-{}", unique());
         let world = Self {
@@ -284,6 +283,7 @@ fn unique_uuid() -> String {
 
 /// A root file system with busybox and two users.
 fn busybox() -> Vec<u8> {
+    let program = fs::read(tests::busybox().unwrap()).unwrap();
     let mut archive = tar::Builder::new(Vec::new());
     let mut file = |path: &str, mode: u32, bytes: &[u8]| {
         let mut header = tar::Header::new_gnu();
@@ -291,7 +291,7 @@ fn busybox() -> Vec<u8> {
         header.set_size(bytes.len() as u64);
         archive.append_data(&mut header, path, bytes).unwrap();
     };
-    file("bin/busybox", 0o755, &fs::read(BUSYBOX).unwrap());
+    file("bin/busybox", 0o755, &program);
     file(
         "etc/passwd",
         0o644,

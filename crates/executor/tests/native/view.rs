@@ -120,8 +120,8 @@ async fn what_is_nobodys_business_is_hidden() {
 
 #[tokio::test]
 async fn the_jobs_folder_is_hidden_where_the_view_would_show_it() {
+    // An ordinary user has no folder that the view would show.
     if rootless() {
-        println!("skipped: an ordinary user has no folder that the view would show");
         return;
     }
     let world = World::in_folder(tempfile::tempdir_in("/var").unwrap());

@@ -74,9 +74,19 @@ pub fn settings(jobs: &Path) -> NativeSettings {
     NativeSettings {
         jobs: jobs.to_owned(),
         namespace: "test".to_owned(),
-        shim: vec![env!("CARGO_BIN_EXE_shim").into()],
+        shim: vec![shim().into()],
         hidden: vec!["/usr/share".into(), "/etc/os-release".into()],
         limits: Limits::default(),
+    }
+}
+
+/// The shim that was built with the tests, or that was copied with them.
+pub fn shim() -> PathBuf {
+    let copied = std::env::current_exe().unwrap().with_file_name("shim");
+    if copied.exists() {
+        copied
+    } else {
+        env!("CARGO_BIN_EXE_shim").into()
     }
 }
 

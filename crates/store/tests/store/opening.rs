@@ -247,7 +247,7 @@ impl Drop for SmallDisk {
 #[tokio::test]
 async fn a_full_disk_is_named_and_costs_nothing_that_was_stored() {
     let Some(disk) = SmallDisk::mount() else {
-        eprintln!("not tried: this process may not mount a disk");
+        tests::skip("this process may not mount a disk");
         return;
     };
     let path = disk.0.path().join("ci.db");

@@ -20,6 +20,7 @@ mod stories {
     mod local;
     mod logs;
     mod output;
+    mod pages;
     mod push;
     mod restart;
     mod sources;

@@ -25,7 +25,7 @@ pub use needs::{has_docker, has_machine_jobs};
 pub use repo::Repo;
 pub use tests::skip;
 pub use traces::processes_with;
-pub use wait::until;
+pub use wait::{PATIENCE, until};
 pub use webhook::{SECRET, Webhook, sign};
 
 /// A word that nobody on this machine has used before.

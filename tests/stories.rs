@@ -15,6 +15,7 @@ mod stories {
     mod commands;
     mod configs;
     mod docker;
+    mod examples;
     mod failure;
     mod forge;
     mod local;

@@ -2,7 +2,7 @@
 
 /// Whether the year has a 29th of February.
 pub fn is_leap(year: u32) -> bool {
-    year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
+    matches!((year % 4, year % 100, year % 400), (0, 1.., _) | (0, _, 0))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use std::ffi::CString;
 use std::path::PathBuf;
 
-use crate::world::{Ci, Repo, has_machine_jobs, processes_with, skip, unique, until};
+use crate::world::{Answered, Ci, Repo, has_machine_jobs, processes_with, skip, unique, until};
 
 /// A repository with one job of one step.
 fn one_step(command: &str) -> Repo {
@@ -79,6 +79,65 @@ async fn a_job_that_writes_without_end_is_ended() {
     let repo = one_step("echo short");
     let id = ci.push(&repo).await;
     assert_eq!(ci.settled(id).await, "pipeline success\n  build  success");
+}
+
+/// The most memory that the server may ever have taken, whatever jobs print.
+const MEMORY_KIB: u64 = 300 * 1024;
+
+/// How long the job's stored log is, without reading all of it.
+async fn log_length(ci: &Ci, id: u64) -> u64 {
+    let path = ci.log_path(id, "build").await;
+    let end = ci.request(&path).header("range", "bytes=-4").send().await;
+    let end = Answered::read(end.expect("the server answers")).await;
+    assert_eq!((end.code, &end.body[..]), (206, &b"xend"[..]));
+    let range = end.header("content-range").expect("a part has its range");
+    let (_, length) = range.split_once('/').expect("a range tells the length");
+    length.parse().expect("a length is a number")
+}
+
+#[tokio::test]
+async fn a_gigabyte_is_kept_in_little_memory() {
+    if !has_machine_jobs().await {
+        return;
+    }
+    let repo = one_step("head -c 999999997 /dev/zero | tr '\\0' x; printf end");
+    let ci = Ci::start_with(&[("POPSICLE_LOG_LIMIT", "2GiB")]).await;
+    let id = ci.push(&repo).await;
+    assert_eq!(ci.settled(id).await, "pipeline success\n  build  success");
+    assert_eq!(log_length(&ci, id).await, 1_000_000_000);
+
+    // Whoever reads all of it costs no more.
+    let log = ci.request(&ci.log_path(id, "build").await).send().await;
+    let mut log = log.expect("the server answers");
+    let mut length = 0;
+    while let Some(part) = log.chunk().await.expect("the log is told to its end") {
+        length += part.len();
+    }
+    assert_eq!(length, 1_000_000_000);
+    let peak = ci.peak_memory_kib();
+    assert!(peak < MEMORY_KIB, "{peak} KiB");
+}
+
+#[tokio::test]
+async fn a_gigabyte_is_too_much_for_the_default_limit() {
+    if !has_machine_jobs().await {
+        return;
+    }
+    let repo = one_step("head -c 1000000000 /dev/zero | tr '\\0' x");
+    let mut ci = Ci::start().await;
+    let id = ci.push(&repo).await;
+    assert_snapshot!(ci.settled(id).await, @"
+    pipeline failure
+      build  failure  (the job wrote more output than its limit of 536870912 bytes)
+    ");
+    let path = ci.log_path(id, "build").await;
+    let log = ci.request(&path).header("range", "bytes=0-0").send().await;
+    let range = Answered::read(log.expect("the server answers")).await;
+    assert_eq!(range.header("content-range"), Some("bytes 0-0/536870912"));
+    let peak = ci.peak_memory_kib();
+    assert!(peak < MEMORY_KIB, "{peak} KiB");
+    ci.assert_alive();
+    ci.until_clean().await;
 }
 
 #[tokio::test]

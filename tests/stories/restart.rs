@@ -1,6 +1,8 @@
 //! The server may die at any moment: no answered webhook, no job and no line of a log is lost with it.
 
 use insta::assert_snapshot;
+use serde_json::Value;
+use tokio::task::JoinSet;
 
 use crate::world::{
     Answered, Ci, Image, Repo, Webhook, has_docker, has_machine_jobs, processes_with, until,
@@ -85,6 +87,66 @@ workflows: {main: {jobs: [build]}}
     // GitHub may not have heard an answer, and send a delivery again.
     for (webhook, id) in &answered {
         assert_eq!(ci.deliver(webhook).await.pipeline(), *id);
+    }
+    ci.until_clean().await;
+}
+
+/// The server is killed at the first answer, with the other deliveries somewhere on their way.
+#[tokio::test]
+async fn an_answer_is_given_for_what_is_stored_alone() {
+    if !has_machine_jobs().await {
+        return;
+    }
+    let mut ci = Ci::start().await;
+    let repo = Repo::with_config(
+        "
+version: 2.1
+jobs:
+  build:
+    machine: true
+    steps: [run: 'true']
+workflows: {main: {jobs: [build]}}
+",
+    );
+    let payload = repo.push();
+    let mut sent = Vec::new();
+    let mut answered = Vec::new();
+    for _ in 0..5 {
+        let mut deliveries = JoinSet::new();
+        for _ in 0..16 {
+            let webhook = Webhook::new("push", &payload);
+            let request = ci.delivery(&webhook);
+            sent.push(webhook.clone());
+            deliveries.spawn(async move {
+                // The server may be gone before it answers, or in the middle of its answer.
+                let answer = request.send().await.ok()?;
+                let told: Value = answer.json().await.ok()?;
+                Some((webhook, told["pipeline_id"].as_u64()?))
+            });
+        }
+        let mut first = None;
+        while first.is_none() {
+            let ended = deliveries.join_next().await.expect("one is answered");
+            first = ended.expect("a delivery ends");
+        }
+        ci.kill();
+        answered.extend(first);
+        answered.extend(deliveries.join_all().await.into_iter().flatten());
+        ci.restart().await;
+    }
+    for (webhook, id) in &answered {
+        assert_eq!(ci.settled(*id).await, "pipeline success\n  build  success");
+        assert_eq!(ci.deliver(webhook).await.pipeline(), *id);
+    }
+    // Those that were not answered are sent again, and each is there once in the end.
+    let mut ids = Vec::new();
+    for webhook in &sent {
+        ids.push(ci.deliver(webhook).await.pipeline());
+    }
+    ids.sort_unstable();
+    assert_eq!(ids, (1..=80).collect::<Vec<u64>>());
+    for id in ids {
+        assert_eq!(ci.settled(id).await, "pipeline success\n  build  success");
     }
     ci.until_clean().await;
 }

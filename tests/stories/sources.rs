@@ -1,5 +1,7 @@
 //! Where code comes from, and what happens if it does not.
 
+use std::net::TcpListener;
+
 use insta::assert_snapshot;
 use serde_json::json;
 
@@ -51,6 +53,20 @@ async fn code_that_is_not_to_be_had_ends_the_pipeline_with_a_reason() {
     missing: pipeline failure  (there is no git repository at `file:///nonexistent/octo/repo.git`, or it may not be read
     pushed away: pipeline failure  (commit COMMIT is no longer in `REPO` under `refs/heads/main`: it was force-pushed away or deleted before it could be fetched)
     ");
+}
+
+#[tokio::test]
+async fn code_that_does_not_come_in_time_ends_the_pipeline_with_a_reason() {
+    let mut ci = Ci::start_with(&[("POPSICLE_FETCH_TIMEOUT", "1s")]).await;
+    // The system takes connections for it, and nobody ever answers.
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = silent.local_addr().expect("a listener has an address");
+    let mut payload = Repo::with_config(SHOW).push();
+    payload["repository"]["clone_url"] = json!(format!("http://{address}/octo/repo.git"));
+    let id = ci.deliver(&Webhook::new("push", &payload)).await.pipeline();
+    let settled = ci.settled(id).await;
+    assert_snapshot!(settled.replace(&address.to_string(), "SILENT"), @"pipeline failure  (fetching `http://SILENT/octo/repo.git` took longer than 1 s and was stopped)");
+    ci.assert_alive();
 }
 
 #[tokio::test]

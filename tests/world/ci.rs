@@ -162,6 +162,17 @@ impl Ci {
         );
     }
 
+    /// The most memory that the server has ever taken.
+    pub fn peak_memory_kib(&self) -> u64 {
+        let server = self.server.as_ref().expect("the server runs");
+        let status = fs::read_to_string(format!("/proc/{}/status", server.id()));
+        let status = status.expect("the kernel tells of the server");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let peak = peak.expect("the kernel tells the peak").trim();
+        let kib = peak.trim_end_matches(" kB").parse();
+        kib.expect("the peak is a number")
+    }
+
     // What it keeps.
 
     /// Its data folder.
@@ -203,6 +214,11 @@ impl Ci {
 
     /// Sends a delivery.
     pub async fn deliver(&self, webhook: &Webhook) -> Answered {
+        send(self.delivery(webhook)).await
+    }
+
+    /// A delivery, to be sent.
+    pub fn delivery(&self, webhook: &Webhook) -> RequestBuilder {
         let mut request = self
             .http
             .post(format!("{}/webhook", self.url))
@@ -213,7 +229,7 @@ impl Ci {
         if let Some((header, value)) = &webhook.signature {
             request = request.header(*header, value);
         }
-        send(request).await
+        request
     }
 
     // Asking.

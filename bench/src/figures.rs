@@ -44,7 +44,11 @@ pub(crate) fn table(rows: &[Row]) -> String {
         kept,
     } in rows
     {
-        let kept = if *kept { "yes" } else { "NO" };
+        let kept = match kept {
+            Some(true) => "yes",
+            Some(false) => "NO",
+            None => "not measured",
+        };
         // Writing to a string can't fail.
         let _ = writeln!(
             text,

@@ -19,7 +19,7 @@ use measures::Row;
 #[derive(Parser)]
 struct Args {
     /// What to measure.
-    #[arg(value_enum, default_value_t = What::Table)]
+    #[arg(value_enum, ignore_case = true, default_value_t = What::Table)]
     what: What,
     /// How many times each is measured.
     #[arg(long, default_value_t = 15)]
@@ -76,12 +76,12 @@ async fn run(args: &Args) -> world::Result<()> {
     }
     if wanted(What::Docker) {
         match world::docker_image() {
-            Ok(image) => rows.push(measures::docker(&binary, &image, args.rounds).await?),
-            Err(why) => eprintln!("note: Docker is not measured: {why}"),
+            Ok(image) => rows.push(measures::docker(&binary, &image.0, args.rounds).await?),
+            Err(why) => rows.push(measures::docker_missing(&why.to_string())),
         }
     }
     if wanted(What::Steps) {
-        rows.push(measures::steps(&binary, args.rounds).await?);
+        rows.extend(measures::steps(&binary, args.rounds).await?);
     }
     print!("{}", figures::table(&rows));
     Ok(())

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::routing::post;
@@ -21,7 +21,8 @@ pub(crate) struct Row {
     pub(crate) floor: String,
     pub(crate) value: String,
     pub(crate) promise: &'static str,
-    pub(crate) kept: bool,
+    /// None where it was not measured.
+    pub(crate) kept: Option<bool>,
 }
 
 const SENDERS: usize = 32;
@@ -48,7 +49,7 @@ pub(crate) async fn webhooks(binary: &Path) -> Result<[Row; 2]> {
             floor: format!("{floor_rate:.0}/s"),
             value: format!("{:.2}", rate / floor_rate),
             promise: "at least 0.5",
-            kept: rate >= 0.5 * floor_rate,
+            kept: Some(rate >= 0.5 * floor_rate),
         },
         Row {
             name: "their 99th percentile",
@@ -56,7 +57,7 @@ pub(crate) async fn webhooks(binary: &Path) -> Result<[Row; 2]> {
             floor: format!("{floor_p99:.1} ms"),
             value: format!("{:.2}", p99 / floor_p99),
             promise: "at most 3",
-            kept: p99 <= 3.0 * floor_p99,
+            kept: Some(p99 <= 3.0 * floor_p99),
         },
     ])
 }
@@ -125,7 +126,12 @@ async fn flood(http: &reqwest::Client, url: &str, round: usize) -> Result<(f64, 
                 }
                 let request = signed(&http, &url, &body, &format!("{round}-{number}"))?;
                 let sent = Instant::now();
-                request.send().await?.error_for_status()?.bytes().await?;
+                let answer = request.send().await?;
+                // A webhook that is ignored stores nothing.
+                if answer.status() != 200 {
+                    return Err(format!("the webhook was answered {}", answer.status()).into());
+                }
+                answer.bytes().await?;
                 times.push(ms(sent.elapsed()));
             }
         });
@@ -139,22 +145,18 @@ async fn flood(http: &reqwest::Client, url: &str, round: usize) -> Result<(f64, 
     Ok((rate, percentile(&times, 0.99)))
 }
 
-/// From the webhook to the job's first output, against cloning the mirror and echoing.
+/// From the webhook until somebody who follows the log has the first line that a command of the job
+/// printed, against cloning the mirror and echoing.
 pub(crate) async fn first_output(binary: &Path, rounds: usize) -> Result<Row> {
     let repository = Repository::new(
-        "version: 2.1\njobs:\n  build:\n    machine: true\n    steps:\n      - checkout\n      - run: date +%s%N\n",
+        "version: 2.1\njobs:\n  build:\n    machine: true\n    steps:\n      - checkout\n      - run: echo hello\n",
     )?;
     let server = Server::start(binary).await?;
     let scratch = tempfile::tempdir()?;
-    let source = repository.dir.path().display().to_string();
     let (mut ours, mut floor) = (Vec::new(), Vec::new());
-    // The first round warms the mirror, and does not count.
+    // The first round makes the mirror and warms it, and does not count.
     for round in 0..=rounds {
-        let into = scratch.path().join(round.to_string()).display().to_string();
-        let clone = format!("git clone --quiet --local '{source}' '{into}' && sh -c 'echo hello'");
-        let floored = time("sh", &["-c", &clone])?;
-
-        let sent = SystemTime::now();
+        let sent = Instant::now();
         let id = server
             .push(
                 &repository.url(),
@@ -162,14 +164,19 @@ pub(crate) async fn first_output(binary: &Path, rounds: usize) -> Result<Row> {
                 &format!("first-{round}"),
             )
             .await?;
-        let pipeline = server.ended(id).await?;
-        let log = server.log(&pipeline).await?;
-        let printed = log.lines().rev().find_map(|line| line.parse::<u64>().ok());
-        let printed = Duration::from_nanos(printed.ok_or("no time in the log")?);
-        let sent = sent.duration_since(SystemTime::UNIX_EPOCH)?;
+        server.until_log(id, "hello\n").await?;
+        let printed = sent.elapsed();
+        server.ended(id).await?;
+
+        let mirror = server.mirror()?.display().to_string();
+        let into = scratch.path().join(round.to_string()).display().to_string();
+        let clone = format!(
+            "git clone --quiet --local --branch main '{mirror}' '{into}' && sh -c 'echo hello'"
+        );
+        let floored = time("sh", &["-c", &clone])?;
         if round > 0 {
             floor.push(ms(floored));
-            ours.push(ms(printed.saturating_sub(sent)));
+            ours.push(ms(printed));
         }
     }
     let (ours, floor) = (median(&ours), median(&floor));
@@ -179,8 +186,23 @@ pub(crate) async fn first_output(binary: &Path, rounds: usize) -> Result<Row> {
         floor: format!("{floor:.1} ms"),
         value: format!("{:.2}", ours / floor),
         promise: "at most 3",
-        kept: ours <= 3.0 * floor,
+        kept: Some(ours <= 3.0 * floor),
     })
+}
+
+const DOCKER: &str = "one-step job on Docker, claim to outcome";
+const DOCKER_PROMISE: &str = "at most 1.25";
+
+/// The row of what this machine can't measure.
+pub(crate) fn docker_missing(why: &str) -> Row {
+    Row {
+        name: DOCKER,
+        ours: String::new(),
+        floor: String::new(),
+        value: why.trim().replace('\n', " "),
+        promise: DOCKER_PROMISE,
+        kept: None,
+    }
 }
 
 /// A job of one step on Docker, from claim to outcome, against `docker run`.
@@ -200,17 +222,17 @@ pub(crate) async fn docker(binary: &Path, image: &str, rounds: usize) -> Result<
     }
     let (ours, floor) = (median(&ours), median(&floor));
     Ok(Row {
-        name: "one-step job on Docker, claim to outcome",
+        name: DOCKER,
         ours: format!("{ours:.0} ms"),
         floor: format!("{floor:.0} ms"),
         value: format!("{:.2}", ours / floor),
-        promise: "at most 1.25",
-        kept: ours <= 1.25 * floor,
+        promise: DOCKER_PROMISE,
+        kept: Some(ours <= 1.25 * floor),
     })
 }
 
 /// Fifty steps instead of one, against one `sh` that forks fifty times.
-pub(crate) async fn steps(binary: &Path, rounds: usize) -> Result<Row> {
+pub(crate) async fn steps(binary: &Path, rounds: usize) -> Result<[Row; 2]> {
     let config = |steps: usize| {
         let steps = "      - run: 'true'\n".repeat(steps);
         format!("version: 2.1\njobs:\n  build:\n    machine: true\n    steps:\n{steps}")
@@ -230,14 +252,18 @@ pub(crate) async fn steps(binary: &Path, rounds: usize) -> Result<Row> {
         }
     }
     let (more, floor) = (median(&fifties) - median(&ones), median(&floor));
-    Ok(Row {
-        name: "a job of 50 steps, over a job of one",
+    let row = |name, value: f64| Row {
+        name,
         ours: format!("{more:.0} ms more"),
         floor: format!("{floor:.0} ms more"),
-        value: format!("{:.0} ms over the floor", more - floor),
+        value: format!("{value:.0} ms"),
         promise: "at most 150 ms",
-        kept: more - floor <= 150.0,
-    })
+        kept: Some(value <= 150.0),
+    };
+    Ok([
+        row("a job of 50 steps, over a job of one", more),
+        row("the same, beyond what the floor takes", more - floor),
+    ])
 }
 
 /// How long the only job of a push ran, in ms, from claim to outcome.

@@ -20,13 +20,19 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) fn build() -> Result<PathBuf> {
     let built = Command::new("cargo")
         .args(["build", "--release", "--quiet", "--package", "popsicle"])
-        .status()?;
-    if !built.success() {
+        .args(["--message-format", "json-render-diagnostics"])
+        .stderr(Stdio::inherit())
+        .output()?;
+    if !built.status.success() {
         return Err("the binary does not build".into());
     }
-    let own = std::env::current_exe()?;
-    let folder = own.parent().ok_or("this program has no folder")?;
-    Ok(folder.join("popsicle"))
+    let told = String::from_utf8(built.stdout)?;
+    let artifacts = told.lines().map(serde_json::from_str::<Value>);
+    let mut binaries = artifacts.filter_map(|artifact| {
+        let binary = artifact.ok()?["executable"].as_str()?.to_owned();
+        Some(PathBuf::from(binary))
+    });
+    Ok(binaries.next().ok_or("cargo names no binary")?)
 }
 
 /// A server of its own, ended with this value.
@@ -35,7 +41,7 @@ pub(crate) struct Server {
     /// Its address: `http://127.0.0.1:…`.
     pub(crate) url: String,
     pub(crate) http: reqwest::Client,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Server {
@@ -49,6 +55,11 @@ impl Server {
             .arg("serve")
             .env("POPSICLE_DATA_DIR", dir.path().join("data"))
             .env("POPSICLE_LISTEN", &listen)
+            // Another server's containers are none of ours.
+            .env(
+                "POPSICLE_NAMESPACE",
+                format!("bench-{}", std::process::id()),
+            )
             .env("POPSICLE_WEBHOOK_SECRET", SECRET)
             .env("RUST_LOG", "warn")
             .stdin(Stdio::null())
@@ -60,7 +71,7 @@ impl Server {
             child,
             url: format!("http://{listen}"),
             http,
-            _dir: dir,
+            dir,
         };
         let start = Instant::now();
         while server.get("/readyz").await.is_err() {
@@ -106,18 +117,47 @@ impl Server {
         }
     }
 
-    /// A pipeline's first job's log.
-    pub(crate) async fn log(&self, pipeline: &Value) -> Result<String> {
-        let (id, job) = (&pipeline["id"], &pipeline["jobs"][0]["id"]);
-        let url = format!("{}/pipelines/{id}/jobs/{job}/log", self.url);
-        Ok(self
-            .http
-            .get(url)
-            .send()
-            .await?
-            .error_for_status()?
-            .text()
-            .await?)
+    /// Follows the log of a pipeline's first job until that text has come.
+    pub(crate) async fn until_log(&self, pipeline: i64, text: &str) -> Result<()> {
+        let start = Instant::now();
+        let job = loop {
+            let found = self.get(&format!("/pipelines/{pipeline}")).await?;
+            if let Some(job) = found["jobs"][0]["id"].as_i64() {
+                break job;
+            }
+            if start.elapsed() > PATIENCE {
+                return Err(format!("pipeline {pipeline} has no job: {found}").into());
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        };
+        let url = format!(
+            "{}/pipelines/{pipeline}/jobs/{job}/log?follow=true",
+            self.url
+        );
+        let mut log = self.http.get(url).send().await?.error_for_status()?;
+        let mut read = Vec::new();
+        while let Some(part) = log.chunk().await? {
+            read.extend(part);
+            if String::from_utf8_lossy(&read).contains(text) {
+                return Ok(());
+            }
+        }
+        Err(format!(
+            "the log ended without {text:?}: {}",
+            String::from_utf8_lossy(&read)
+        )
+        .into())
+    }
+
+    /// The only mirror that it has.
+    pub(crate) fn mirror(&self) -> Result<PathBuf> {
+        for entry in std::fs::read_dir(self.dir.path().join("data/mirrors"))? {
+            let path = entry?.path();
+            if path.join("HEAD").exists() {
+                return Ok(path);
+            }
+        }
+        Err("the server has no mirror".into())
     }
 }
 
@@ -234,23 +274,30 @@ pub(crate) fn time(program: &str, args: &[&str]) -> Result<Duration> {
     }
 }
 
-/// A small image of busybox, made here and now.
-pub(crate) fn docker_image() -> Result<String> {
-    let name = "popsicle-bench/busybox:1".to_owned();
-    if time("docker", &["image", "inspect", &name]).is_ok() {
-        return Ok(name);
+/// A small image of busybox, by its name; removed with this value.
+pub(crate) struct Image(pub(crate) String);
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        let _ = time("docker", &["image", "rm", "--force", &self.0]);
     }
+}
+
+/// Makes the image, here and now.
+pub(crate) fn docker_image() -> Result<Image> {
+    let busybox = tests::busybox().ok_or("there is no static busybox to make an image of")?;
     let dir = tempfile::tempdir()?;
     let root = dir.path().join("root");
     std::fs::create_dir_all(root.join("bin"))?;
     std::fs::create_dir_all(root.join("tmp"))?;
-    std::fs::copy("/bin/busybox", root.join("bin/busybox"))?;
+    std::fs::copy(busybox, root.join("bin/busybox"))?;
     for tool in ["sh", "mkdir", "true", "cat"] {
         std::os::unix::fs::symlink("busybox", root.join("bin").join(tool))?;
     }
     let (archive, root) = (dir.path().join("image.tar"), root.display().to_string());
     let archive = archive.display().to_string();
+    let image = Image(format!("popsicle-bench/busybox:{}", std::process::id()));
     time("tar", &["-C", &root, "-cf", &archive, "."])?;
-    time("docker", &["import", &archive, &name])?;
-    Ok(name)
+    time("docker", &["import", &archive, &image.0])?;
+    Ok(image)
 }

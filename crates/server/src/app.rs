@@ -7,8 +7,11 @@ use axum::extract::FromRef;
 use engine::{Engine, World};
 use forge::Forge;
 use model::ForgeKind;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use url::Url;
+
+use crate::sparing::Sparing;
 
 /// What the server was told.
 #[derive(Clone, Debug)]
@@ -21,6 +24,8 @@ pub struct ServerSettings {
     pub webhook_limit_bytes: usize,
     /// How large the body of any other request may be, in bytes.
     pub body_limit_bytes: usize,
+    /// How large all bodies may be together that are read at the same time, in bytes.
+    pub bodies_limit_bytes: usize,
 }
 
 impl ServerSettings {
@@ -31,6 +36,7 @@ impl ServerSettings {
             public_url: None,
             webhook_limit_bytes: 25 << 20,
             body_limit_bytes: 1 << 20,
+            bodies_limit_bytes: 256 << 20,
         }
     }
 }
@@ -58,11 +64,17 @@ pub(crate) struct App {
     pub(crate) settings: Arc<ServerSettings>,
     pub(crate) world: Arc<dyn World>,
     pub(crate) stop: CancellationToken,
+    /// What is left of [`ServerSettings::bodies_limit_bytes`].
+    pub(crate) bodies: Arc<Semaphore>,
+    /// Deliveries that were refused, as the log tells of them.
+    pub(crate) refusals: Arc<Sparing>,
 }
 
 impl App {
     pub(crate) fn new(parts: Parts) -> Self {
         Self {
+            bodies: Arc::new(Semaphore::new(parts.settings.bodies_limit_bytes)),
+            refusals: Arc::default(),
             engine: parts.engine,
             forges: parts.forges.into(),
             settings: Arc::new(parts.settings),

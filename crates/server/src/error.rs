@@ -91,6 +91,15 @@ impl ApiError {
     }
 }
 
+impl ApiError {
+    /// What to say of it in the log, where that is not said already: its word, and its sentence.
+    pub(crate) fn for_log(&self) -> Option<(&'static str, &str)> {
+        self.cause
+            .is_none()
+            .then_some((self.code, self.message.as_str()))
+    }
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         if let Some(cause) = &self.cause {

@@ -8,6 +8,7 @@
 //! - `extract/` does the protocol, so that a handler is only the sentence;
 //! - `guard` turns away what a browser was tricked into sending;
 //! - `error` is the one shape of everything that went wrong;
+//! - `sparing` counts log lines that strangers cause;
 //! - `serve` owns the connections, from the first to the last.
 //!
 //! No SQL, no git, no containers: those are other crates.
@@ -22,6 +23,7 @@ mod home;
 mod hooks;
 mod router;
 mod serve;
+mod sparing;
 mod trace;
 
 pub use app::{Parts, ServerSettings};

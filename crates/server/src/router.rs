@@ -1,5 +1,7 @@
 //! The table of contents: every address, and who answers it.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::{FromRef, Request};
 use axum::middleware::{from_fn, from_fn_with_state};
@@ -14,7 +16,7 @@ use tower_http::trace::TraceLayer;
 use crate::api::{events, health, jobs, logs, pipelines, projects, runners};
 use crate::app::{App, Parts};
 use crate::error::ApiError;
-use crate::extract::BodyLimit;
+use crate::extract::BodyLimits;
 use crate::{guard, home, hooks, trace};
 
 /// Everything that the server answers, ready for [`serve`](crate::serve).
@@ -102,8 +104,11 @@ async fn no_such_method(request: Request) -> ApiError {
     )
 }
 
-impl FromRef<App> for BodyLimit {
+impl FromRef<App> for BodyLimits {
     fn from_ref(app: &App) -> Self {
-        Self(app.settings.body_limit_bytes)
+        Self {
+            one: app.settings.body_limit_bytes,
+            all: Arc::clone(&app.bodies),
+        }
     }
 }

@@ -1,13 +1,12 @@
 //! JSON bodies.
 
 use axum::extract::{FromRef, FromRequest, Request};
-use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
-use super::{BodyLimit, read_body};
+use super::{BodyLimits, WholeBody, read_body};
 use crate::error::ApiError;
 
 /// A body that must be JSON.
@@ -20,7 +19,7 @@ pub(crate) struct JsonOrNothing<T>(pub(crate) T);
 
 impl<S, T> FromRequest<S> for Json<T>
 where
-    BodyLimit: FromRef<S>,
+    BodyLimits: FromRef<S>,
     S: Send + Sync,
     T: DeserializeOwned,
 {
@@ -34,7 +33,7 @@ where
 
 impl<S, T> FromRequest<S> for JsonOrNothing<T>
 where
-    BodyLimit: FromRef<S>,
+    BodyLimits: FromRef<S>,
     S: Send + Sync,
     T: DeserializeOwned + Default,
 {
@@ -49,12 +48,12 @@ where
     }
 }
 
-async fn body_of<S>(request: Request, state: &S) -> Result<(HeaderMap, Bytes), ApiError>
+async fn body_of<S>(request: Request, state: &S) -> Result<(HeaderMap, WholeBody), ApiError>
 where
-    BodyLimit: FromRef<S>,
+    BodyLimits: FromRef<S>,
 {
     let (parts, body) = request.into_parts();
-    let body = read_body(&parts.headers, body, BodyLimit::from_ref(state)).await?;
+    let body = read_body(&parts.headers, body, &BodyLimits::from_ref(state)).await?;
     Ok((parts.headers, body))
 }
 

@@ -6,7 +6,7 @@ mod json;
 mod path;
 mod query;
 
-pub(crate) use body::{BodyLimit, read_body};
+pub(crate) use body::{BodyLimits, WholeBody, discard, read_body};
 pub(crate) use json::{Json, JsonOrNothing};
 pub(crate) use path::Path;
 pub(crate) use query::Query;

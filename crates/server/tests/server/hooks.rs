@@ -2,8 +2,10 @@
 
 use reqwest::Method;
 use serde_json::json;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
-use crate::world::{Answer, Ci, REPO, nowhere, sign};
+use crate::world::{Answer, Ci, PATIENCE, REPO, nowhere, sign};
 
 fn push() -> serde_json::Value {
     Ci::push_of(&nowhere())
@@ -187,7 +189,10 @@ async fn a_body_that_is_too_large_is_refused_whether_it_says_so_or_not() {
         .map(|piece| Ok::<_, std::io::Error>(piece.to_vec()));
     let pieces: Vec<_> = pieces.collect();
     let unannounced = reqwest::Body::wrap_stream(futures_util::stream::iter(pieces));
-    let request = ci.request(Method::POST, "/webhook").body(unannounced);
+    let request = ci
+        .request(Method::POST, "/webhook")
+        .header("X-Hub-Signature-256", sign(&body))
+        .body(unannounced);
     Answer::of(request).await.refuses(413, "1000 bytes");
 
     let fitting = vec![b' '; 1000];
@@ -206,6 +211,60 @@ async fn twenty_five_mebibytes_are_taken_and_not_one_byte_more() {
     Answer::of(ci.delivery("push", &body))
         .await
         .refuses(413, "26214400 bytes");
+}
+
+#[tokio::test]
+async fn who_can_not_sign_is_refused_before_the_body_is_kept() {
+    let ci = Ci::start_with(|settings| {
+        settings.webhook_limit_bytes = 1000;
+        settings.bodies_limit_bytes = 10;
+    })
+    .await;
+    // Neither its own limit nor that of all bodies together is looked at.
+    let body = vec![b' '; 1001];
+    let unsigned = || ci.request(Method::POST, "/webhook").body(body.clone());
+    Answer::of(unsigned())
+        .await
+        .refuses(401, "X-Hub-Signature-256");
+    Answer::of(unsigned().header("X-Hub-Signature", "sha1=7"))
+        .await
+        .refuses(401, "SHA-1");
+    Answer::of(unsigned().header("X-Hub-Signature-256", "sha256=7"))
+        .await
+        .refuses(401, "64");
+}
+
+#[tokio::test]
+async fn bodies_that_are_read_at_once_have_a_limit_together() {
+    let ci = Ci::start_with(|settings| settings.bodies_limit_bytes = 100).await;
+    let small = || ci.delivery("push", b"{}");
+    Answer::of(small()).await.refuses(400, "missing");
+
+    // Somebody sends all but the last byte of as much as fits.
+    let mut stream = TcpStream::connect(ci.address).await.unwrap();
+    let head = format!(
+        "POST /webhook HTTP/1.1\r\nHost: localhost\r\nX-Hub-Signature-256: {}\r\n\
+         Content-Length: 100\r\n\r\n",
+        sign(b"")
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&[b' '; 99]).await.unwrap();
+    let until = async |status: u16| {
+        let wait = async {
+            loop {
+                let answer = Answer::of(small()).await;
+                if answer.status == status {
+                    return answer;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, wait).await.unwrap()
+    };
+    let busy = until(503).await;
+    busy.refuses(503, "try again");
+    assert_eq!(busy.header("retry-after"), "5");
+    drop(stream);
+    until(400).await;
 }
 
 #[tokio::test]

@@ -7,10 +7,11 @@ use axum::extract::FromRef;
 use engine::{Engine, World};
 use forge::Forge;
 use model::ForgeKind;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use crate::error::ApiError;
 use crate::sparing::Sparing;
 
 /// What the server was told.
@@ -26,6 +27,9 @@ pub struct ServerSettings {
     pub body_limit_bytes: usize,
     /// How large all bodies may be together that are read at the same time, in bytes.
     pub bodies_limit_bytes: usize,
+    /// How many logs, jobs and events may be followed at the same time. Fewer than there are
+    /// connections, so that there is always room for webhooks.
+    pub followers: usize,
 }
 
 impl ServerSettings {
@@ -37,6 +41,7 @@ impl ServerSettings {
             webhook_limit_bytes: 25 << 20,
             body_limit_bytes: 1 << 20,
             bodies_limit_bytes: 256 << 20,
+            followers: 256,
         }
     }
 }
@@ -66,6 +71,8 @@ pub(crate) struct App {
     pub(crate) stop: CancellationToken,
     /// What is left of [`ServerSettings::bodies_limit_bytes`].
     pub(crate) bodies: Arc<Semaphore>,
+    /// What is left of [`ServerSettings::followers`].
+    pub(crate) followers: Followers,
     /// Deliveries that were refused, as the log tells of them.
     pub(crate) refusals: Arc<Sparing>,
 }
@@ -74,6 +81,7 @@ impl App {
     pub(crate) fn new(parts: Parts) -> Self {
         Self {
             bodies: Arc::new(Semaphore::new(parts.settings.bodies_limit_bytes)),
+            followers: Followers(Arc::new(Semaphore::new(parts.settings.followers))),
             refusals: Arc::default(),
             engine: parts.engine,
             forges: parts.forges.into(),
@@ -86,6 +94,25 @@ impl App {
     /// The forge of that kind, if there is one.
     pub(crate) fn forge(&self, kind: ForgeKind) -> Option<&Arc<dyn Forge>> {
         self.forges.iter().find(|forge| forge.kind() == kind)
+    }
+}
+
+/// Room for those who are told of what is yet to come.
+#[derive(Clone, Debug)]
+pub(crate) struct Followers(Arc<Semaphore>);
+
+impl Followers {
+    /// A place for one more, for as long as it is kept.
+    pub(crate) fn place(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        Arc::clone(&self.0).try_acquire_owned().map_err(|_| {
+            ApiError::busy("too many follow logs and events already; try again in a moment")
+        })
+    }
+}
+
+impl FromRef<App> for Followers {
+    fn from_ref(app: &App) -> Self {
+        app.followers.clone()
     }
 }
 

@@ -9,7 +9,7 @@
 //! - `guard` turns away what a browser was tricked into sending;
 //! - `error` is the one shape of everything that went wrong;
 //! - `sparing` counts log lines that strangers cause;
-//! - `serve` owns the connections, from the first to the last.
+//! - `serve` owns the connections, from the first to the last, and `unsent` their patience with readers.
 //!
 //! No SQL, no git, no containers: those are other crates.
 #![forbid(unsafe_code)]
@@ -25,6 +25,7 @@ mod router;
 mod serve;
 mod sparing;
 mod trace;
+mod unsent;
 
 pub use app::{Parts, ServerSettings};
 pub use router::router;

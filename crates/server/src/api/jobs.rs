@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::text::TextPieces;
 use super::{logs, page, view};
+use crate::app::Followers;
 use crate::error::ApiError;
 use crate::extract::{Path, Query};
 
@@ -96,6 +97,7 @@ pub(crate) async fn cancel(
 pub(crate) async fn stream(
     State(engine): State<Engine>,
     State(stop): State<CancellationToken>,
+    State(followers): State<Followers>,
     Path(JobUuidPath { job }): Path<JobUuidPath>,
     Query(query): Query<JobStreamQuery>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, ApiError> {
@@ -105,8 +107,13 @@ pub(crate) async fn stream(
     } else {
         logs::length(&engine, &job, job.state.attempt()).await?
     };
+    let place = followers.place()?;
     let follow = engine.follow(job.id, from).await?;
-    let messages = messages(engine, job.id, follow).map(|message| Ok(data(&message)));
+    let messages = messages(engine, job.id, follow).map(move |message| {
+        // For as long as there may be another.
+        let _ = &place;
+        Ok(data(&message))
+    });
     let messages = messages.take_until(stop.cancelled_owned());
     Ok(Sse::new(messages).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
 }

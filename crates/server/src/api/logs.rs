@@ -13,10 +13,12 @@ use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use store::{Job, LogReader, StoreError};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use super::jobs::{self, JobPath};
 use super::range::{Wanted, wanted};
+use crate::app::Followers;
 use crate::error::ApiError;
 use crate::extract::{Path, Query};
 
@@ -27,13 +29,14 @@ const CHUNK: usize = 64 << 10;
 pub(crate) async fn read(
     State(engine): State<Engine>,
     State(stop): State<CancellationToken>,
+    State(followers): State<Followers>,
     Path(path): Path<JobPath>,
     Query(query): Query<LogQuery>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let job = jobs::of_pipeline(&engine, path).await?;
     if query.follow.unwrap_or_default() {
-        follow(&engine, stop, &job, &query).await
+        follow(&engine, (stop, followers), &job, &query).await
     } else {
         part(&engine, &job, &query, &headers).await
     }
@@ -108,7 +111,7 @@ async fn part(
 /// What is there, and what comes, until the job has ended.
 async fn follow(
     engine: &Engine,
-    stop: CancellationToken,
+    (stop, followers): (CancellationToken, Followers),
     job: &Job,
     query: &LogQuery,
 ) -> Result<Response, ApiError> {
@@ -131,10 +134,10 @@ async fn follow(
             None => 0,
         },
     };
+    let place = followers.place()?;
     let follow = engine.follow(job.id, from).await?;
-    Ok(text(Body::from_stream(
-        pieces(follow).take_until(stop.cancelled_owned()),
-    )))
+    let pieces = pieces(follow, place).take_until(stop.cancelled_owned());
+    Ok(text(Body::from_stream(pieces)))
 }
 
 /// The bytes of a step.
@@ -234,9 +237,12 @@ fn chunks(
     )
 }
 
-fn pieces(follow: LogFollow) -> impl Stream<Item = Result<Bytes, EngineError>> + Send {
-    stream::try_unfold(follow, |mut follow| async move {
-        Ok(follow.next().await?.map(|bytes| (bytes, follow)))
+fn pieces(
+    follow: LogFollow,
+    place: OwnedSemaphorePermit,
+) -> impl Stream<Item = Result<Bytes, EngineError>> + Send {
+    stream::try_unfold((follow, place), |(mut follow, place)| async move {
+        Ok(follow.next().await?.map(|bytes| (bytes, (follow, place))))
     })
     .inspect_err(|error: &EngineError| tracing::warn!(%error, "a followed log broke off"))
 }

@@ -21,6 +21,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
 use super::jobs::KEEP_ALIVE;
+use crate::app::Followers;
 use crate::error::ApiError;
 use crate::extract::Query;
 
@@ -40,16 +41,22 @@ pub(crate) struct EventsQuery {
 pub(crate) async fn stream(
     State(engine): State<Engine>,
     State(stop): State<CancellationToken>,
+    State(followers): State<Followers>,
     Query(query): Query<EventsQuery>,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Message, Infallible>>>, ApiError> {
     let asked = last_event_id(&headers)?.or(query.after.map(EventId));
+    let place = followers.place()?;
     let listener = Listener::new(engine, asked).await?;
-    let messages = stream::unfold(listener, |mut listener| async move {
+    // Who is cut off before anything changes has to know, too, where to go on.
+    let begin = Message::default().id(listener.last.to_string());
+    let messages = stream::unfold((listener, place), |(mut listener, place)| async move {
         let event = listener.next().await?;
-        Some((Ok(message(&event)), listener))
+        Some((Ok(message(&event)), (listener, place)))
     });
-    let messages = messages.take_until(stop.cancelled_owned());
+    let messages = stream::iter([Ok(begin)])
+        .chain(messages)
+        .take_until(stop.cancelled_owned());
     Ok(Sse::new(messages).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
 }
 

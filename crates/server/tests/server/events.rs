@@ -2,13 +2,21 @@
 
 use engine::{SystemWorld, World};
 use model::{Origin, Trigger, TriggerKind};
-use reqwest::Method;
+use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 
-use crate::world::{Answer, Ci, Pieces, REPO, nowhere, one_job};
+use crate::world::{Answer, Ci, PATIENCE, Pieces, REPO, nowhere, one_job};
 
 /// More than the server reads from the store at once.
 const MANY: usize = 600;
+
+/// Listens, and gives the place where that begins, which is told at once.
+async fn listen(request: RequestBuilder) -> (i64, Pieces) {
+    let mut stream = Pieces::of(request).await;
+    let message = stream.up_to("\n\n").await;
+    let place = message.trim_end().strip_prefix("id: ");
+    (place.unwrap().parse().unwrap(), stream)
+}
 
 /// One message: its id and its data.
 async fn next(stream: &mut Pieces) -> (i64, Value) {
@@ -26,7 +34,7 @@ async fn next(stream: &mut Pieces) -> (i64, Value) {
 #[tokio::test]
 async fn every_change_is_told_as_it_happens() {
     let ci = Ci::start().await;
-    let mut stream = Pieces::of(ci.request(Method::GET, "/events")).await;
+    let (_, mut stream) = listen(ci.request(Method::GET, "/events")).await;
     assert_eq!(stream.header("content-type"), "text/event-stream");
     let pipeline = ci.run(&one_job("echo hello")).await;
     let mut words = Vec::new();
@@ -62,7 +70,7 @@ async fn every_change_is_told_as_it_happens() {
 #[tokio::test]
 async fn who_comes_back_misses_nothing_and_hears_nothing_twice() {
     let ci = Ci::start().await;
-    let mut stream = Pieces::of(ci.request(Method::GET, "/events")).await;
+    let (_, mut stream) = listen(ci.request(Method::GET, "/events")).await;
     ci.push_nothing().await;
     let (mut last, _) = next(&mut stream).await;
     drop(stream);
@@ -78,7 +86,8 @@ async fn who_comes_back_misses_nothing_and_hears_nothing_twice() {
     let back = ci
         .request(Method::GET, "/events")
         .header("Last-Event-ID", last.to_string());
-    let mut stream = Pieces::of(back).await;
+    let (begin, mut stream) = listen(back).await;
+    assert_eq!(begin, last);
     let push = Ci::push_of(&nowhere()).to_string();
     let newest = Answer::of(ci.delivery("push", push.as_bytes()))
         .await
@@ -116,16 +125,50 @@ fn nothing() -> Trigger {
 async fn all_of_it_can_be_had_from_the_first() {
     let ci = Ci::start().await;
     ci.push_nothing().await;
-    let mut stream = Pieces::of(ci.request(Method::GET, "/api/events?after=0")).await;
+    let (_, mut stream) = listen(ci.request(Method::GET, "/api/events?after=0")).await;
     assert_eq!(next(&mut stream).await.0, 1);
     assert_eq!(next(&mut stream).await.0, 2);
-    let mut second = Pieces::of(ci.request(Method::GET, "/events?after=1")).await;
+    let (_, mut second) = listen(ci.request(Method::GET, "/events?after=1")).await;
     assert_eq!(next(&mut second).await.0, 2);
 
     // An id that is still to come was another server's: only what is new is told.
-    let mut other = Pieces::of(ci.request(Method::GET, "/events?after=99999")).await;
+    let (_, mut other) = listen(ci.request(Method::GET, "/events?after=99999")).await;
     let new = ci.push_nothing().await;
     assert_eq!(next(&mut other).await.1["pipeline"], new.0);
+}
+
+#[tokio::test]
+async fn who_is_cut_off_before_anything_changes_misses_nothing() {
+    let ci = Ci::start().await;
+    ci.push_nothing().await;
+    let (begin, stream) = listen(ci.request(Method::GET, "/events")).await;
+    drop(stream);
+    let missed = ci.push_nothing().await;
+    let back = ci
+        .request(Method::GET, "/events")
+        .header("Last-Event-ID", begin.to_string());
+    let (_, mut stream) = listen(back).await;
+    let (id, event) = next(&mut stream).await;
+    assert_eq!((id, &event["pipeline"]), (begin + 1, &missed.0.into()));
+}
+
+#[tokio::test]
+async fn followers_leave_room_for_others() {
+    let ci = Ci::start_with(|settings| settings.followers = 1).await;
+    let pipeline = ci.run(&one_job("true")).await;
+    let job = ci.job(pipeline).await;
+    let (_, stream) = listen(ci.request(Method::GET, "/events")).await;
+    let follow = format!("/pipelines/{pipeline}/jobs/{}/log?follow=true", job.id);
+    for path in ["/events", &follow, &format!("/jobs/{}/stream", job.uuid)] {
+        let busy = ci.get(path).await;
+        busy.refuses(503, "try again");
+        assert_eq!(busy.header("retry-after"), "5");
+    }
+    assert_eq!(ci.get("/pipelines").await.status, 200);
+
+    drop(stream);
+    let room = async { while ci.get(&follow).await.status != 200 {} };
+    tokio::time::timeout(PATIENCE, room).await.unwrap();
 }
 
 #[tokio::test]

@@ -22,7 +22,8 @@ async fn a_stop_ends_open_streams_and_leaves_jobs_alone() {
     let stream = format!("/jobs/{}/stream?from_beginning=true", job.uuid);
     let mut stream = Pieces::of(ci.request(Method::GET, &stream)).await;
     stream.up_to("first").await;
-    let events = Pieces::of(ci.request(Method::GET, "/events")).await;
+    let mut events = Pieces::of(ci.request(Method::GET, "/events")).await;
+    events.up_to("\n\n").await;
 
     ci.stop.cancel();
     assert_eq!(log.rest().await, "");

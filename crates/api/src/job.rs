@@ -67,7 +67,18 @@ pub struct LogQuery {
     /// Which attempt's, from 1; the last one's unless said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,
+    /// Only with `follow`, and not with `tail`: only what comes after so many bytes of the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<u64>,
 }
+
+/// On the answer to who follows a log: which attempt's log it begins with. The logs of later attempts
+/// come after it.
+pub const LOG_ATTEMPT: &str = "x-log-attempt";
+
+/// On the answer to who follows a log: how many bytes of that attempt's log come before it. Who was cut
+/// off adds what it got, and goes on there with [`LogQuery::from`].
+pub const LOG_START: &str = "x-log-start";
 
 /// One job, as `GET /jobs` and `GET /jobs/{uuid}` have it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

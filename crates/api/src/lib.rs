@@ -17,7 +17,10 @@ mod webhook;
 
 pub use error::{ErrorBody, ErrorDetail};
 pub use health::{Health, Readiness};
-pub use job::{Job, JobStreamEvent, JobStreamQuery, JobView, JobViewStatus, LogQuery, Step};
+pub use job::{
+    Job, JobStreamEvent, JobStreamQuery, JobView, JobViewStatus, LOG_ATTEMPT, LOG_START, LogQuery,
+    Step,
+};
 pub use page::{Cursor, Limit, PageQuery};
 pub use pipeline::{NewPipeline, Pipeline, PipelineDetail, PipelineQuery, RerunRequest};
 pub use project::{Project, ProjectRun};

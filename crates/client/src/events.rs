@@ -11,15 +11,12 @@ use model::EventId;
 use reqwest::Method;
 
 use crate::error::root_cause;
+use crate::retry::Retry;
 use crate::sse::Parser;
 use crate::{Client, ClientError};
 
 /// How long the server may say nothing: four times what lies between its comments.
 const SILENCE: Duration = Duration::from_secs(60);
-
-/// How long to wait before each attempt to connect again; after the last one it is given up. Half a
-/// minute in all: enough for a server that restarts.
-const BACK_OFF_MS: [u64; 7] = [250, 500, 1000, 2000, 4000, 8000, 15_000];
 
 /// Every change on the server, in order. Connects again by itself, where it stopped, so that no
 /// change is missed or told twice.
@@ -28,7 +25,7 @@ pub struct Events {
     last: Option<EventId>,
     connection: Option<Connection>,
     waiting: VecDeque<Event>,
-    failures: usize,
+    retry: Retry,
 }
 
 struct Connection {
@@ -48,7 +45,7 @@ impl Client {
             last,
             connection: None,
             waiting: VecDeque::new(),
-            failures: 0,
+            retry: Retry::default(),
         };
         events.connection = Some(events.connect().await?);
         Ok(events)
@@ -68,15 +65,10 @@ impl Events {
                 return Ok(event);
             }
             match self.read().await {
-                Ok(()) => self.failures = 0,
+                Ok(()) => self.retry = Retry::default(),
                 Err(error) => {
                     self.close();
-                    let delay = BACK_OFF_MS.get(self.failures);
-                    let (true, Some(delay)) = (error.is_passing(), delay) else {
-                        return Err(error);
-                    };
-                    self.failures += 1;
-                    tokio::time::sleep(Duration::from_millis(*delay)).await;
+                    self.retry.wait(error).await?;
                 }
             }
         }

@@ -9,6 +9,7 @@ mod error;
 mod events;
 mod log;
 mod page;
+mod retry;
 mod routes;
 mod sse;
 mod transport;

@@ -14,7 +14,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse};
 use axum::routing::{get, post};
 use client::{Client, ClientError};
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use model::{EventId, JobId, PipelineId, RerunFrom};
 
 const SSE: [(header::HeaderName, &str); 1] = [(header::CONTENT_TYPE, "text/event-stream")];
@@ -178,6 +178,63 @@ async fn a_log_comes_as_it_was_written() {
     };
     let error = read.await.expect_err("a broken log must not look whole");
     assert!(error.is_passing(), "{error}");
+}
+
+#[tokio::test]
+async fn a_followed_log_goes_on_where_the_connection_broke() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&calls);
+    let log = move |RawQuery(query): RawQuery| {
+        let call = counted.fetch_add(1, Ordering::SeqCst);
+        let query = query.unwrap_or_default();
+        let answer = move |attempt: u32, start: u64, text: &'static str, breaks: bool| {
+            let mut parts = vec![Ok(Bytes::from_static(text.as_bytes()))];
+            if breaks {
+                parts.push(Err(std::io::Error::other("gone")));
+            }
+            let headers = [
+                (header::CONTENT_TYPE.as_str(), "text/plain".to_owned()),
+                (api::LOG_ATTEMPT, attempt.to_string()),
+                (api::LOG_START, start.to_string()),
+            ];
+            // What came before the break is on its way by then.
+            let parts = stream::iter(parts).then(async |part| {
+                tokio::task::yield_now().await;
+                part
+            });
+            let body = Body::from_stream(parts);
+            (headers, body).into_response()
+        };
+        async move {
+            match (call, query.as_str()) {
+                (0, "follow=true&tail=2") => answer(1, 10, "one\n", true),
+                (1, "follow=true&from=14") => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+                (2, "follow=true&from=14") => answer(1, 14, "two\n", true),
+                // The job has another attempt by now.
+                (3, "follow=true&from=18") => answer(2, 18, "", false),
+                (4, "follow=true") => answer(2, 0, "again\n", false),
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    let client = serve(Router::new().route("/pipelines/1/jobs/2/log", get(log))).await;
+    let tail = LogQuery {
+        follow: Some(true),
+        tail: Some(2),
+        ..LogQuery::default()
+    };
+    let mut stream = client.log(PipelineId(1), JobId(2), &tail).await.unwrap();
+    let mut bytes = Vec::new();
+    let read = async {
+        while let Some(more) = stream.next().await.unwrap() {
+            bytes.extend_from_slice(&more);
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), read)
+        .await
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&bytes), "one\ntwo\nagain\n");
+    assert_eq!(calls.load(Ordering::SeqCst), 5);
 }
 
 #[tokio::test]

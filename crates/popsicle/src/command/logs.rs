@@ -57,7 +57,7 @@ pub async fn run(args: &LogsArgs, settings: &Settings, out: &mut Output) -> Resu
         step,
         tail: args.tail,
         follow: args.follow.then_some(true),
-        attempt: None,
+        ..LogQuery::default()
     };
     let mut log = client.log(pipeline.id, job.id, &query).await?;
     if args.json {
@@ -124,6 +124,10 @@ async fn step(
     })
 }
 
+/// The longest line, in bytes; a longer one comes in parts. Something that only prints `\r` must not be
+/// kept in memory whole.
+const LONGEST: usize = 1 << 20;
+
 /// Cuts bytes into lines of text.
 #[derive(Debug, Default)]
 struct Lines {
@@ -133,15 +137,22 @@ struct Lines {
 impl Lines {
     /// The lines that these bytes complete, without their ends.
     fn feed(&mut self, bytes: &[u8]) -> Vec<String> {
-        self.begun.extend_from_slice(bytes);
-        let Some(end) = self.begun.iter().rposition(|byte| *byte == b'\n') else {
-            return Vec::new();
-        };
-        let whole: Vec<u8> = self.begun.drain(..=end).collect();
-        whole[..end]
-            .split(|byte| *byte == b'\n')
-            .map(|line| String::from_utf8_lossy(line).into_owned())
-            .collect()
+        let mut lines = Vec::new();
+        let mut pieces = bytes.split(|byte| *byte == b'\n');
+        let rest = pieces.next_back().unwrap_or_default();
+        for piece in pieces {
+            self.begun.extend_from_slice(piece);
+            lines.push(self.line());
+        }
+        self.begun.extend_from_slice(rest);
+        if self.begun.len() >= LONGEST {
+            lines.push(self.line());
+        }
+        lines
+    }
+
+    fn line(&mut self) -> String {
+        String::from_utf8_lossy(&std::mem::take(&mut self.begun)).into_owned()
     }
 
     /// What is left once no more comes.
@@ -149,7 +160,7 @@ impl Lines {
         if self.begun.is_empty() {
             return Vec::new();
         }
-        self.feed(b"\n")
+        vec![self.line()]
     }
 }
 
@@ -167,5 +178,17 @@ mod tests {
             assert_eq!(all, ["a", "", "üb\r", "last"], "in pieces of {size}");
             assert!(lines.rest().is_empty());
         }
+    }
+
+    #[test]
+    fn a_line_without_an_end_comes_in_parts() {
+        let mut lines = Lines::default();
+        let piece = [b'x'; 64 << 10];
+        let parts: Vec<usize> = (0..64)
+            .flat_map(|_| lines.feed(&piece))
+            .map(|part| part.len())
+            .collect();
+        assert_eq!(parts, [LONGEST; 4]);
+        assert!(lines.rest().is_empty());
     }
 }

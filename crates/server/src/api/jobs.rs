@@ -8,7 +8,7 @@ use axum::Json;
 use axum::extract::{OriginalUri, State};
 use axum::response::Response;
 use axum::response::sse::{Event, KeepAlive, Sse};
-use engine::{Engine, EngineError, LogFollow};
+use engine::{Engine, LogFollow};
 use futures_util::{Stream, StreamExt, stream};
 use model::{JobId, JobUuid, PipelineId, Status};
 use serde::Deserialize;
@@ -90,7 +90,17 @@ pub(crate) async fn cancel(
     Path(JobUuidPath { job }): Path<JobUuidPath>,
 ) -> Result<Json<JobView>, ApiError> {
     let job = engine.store().job_by_uuid(job).await?;
-    Ok(Json(view::job_view(engine.cancel_job(job.id, None).await?)))
+    let trigger = engine.store().pipeline(job.pipeline).await?.trigger;
+    let job = engine.cancel_job(job.id, None).await?;
+    tracing::info!(
+        pipeline = job.pipeline.0,
+        repo = %trigger.repo,
+        branch = trigger.git_ref.as_ref().map(model::GitRef::short),
+        job = job.id.0,
+        name = job.name,
+        "job canceled on request"
+    );
+    Ok(Json(view::job_view(job)))
 }
 
 /// `GET /jobs/{job}/stream`
@@ -109,7 +119,7 @@ pub(crate) async fn stream(
     };
     let place = followers.place()?;
     let follow = engine.follow(job.id, from).await?;
-    let messages = messages(engine, job.id, follow).map(move |message| {
+    let messages = messages(engine, (job.pipeline, job.id), follow).map(move |message| {
         // For as long as there may be another.
         let _ = &place;
         Ok(data(&message))
@@ -133,7 +143,7 @@ pub(crate) async fn of_pipeline(engine: &Engine, path: JobPath) -> Result<store:
 /// What a job's follower is told: its log as it grows, then how it ended.
 fn messages(
     engine: Engine,
-    job: JobId,
+    ids: (PipelineId, JobId),
     follow: LogFollow,
 ) -> impl Stream<Item = JobStreamEvent> + Send {
     enum Stage {
@@ -154,8 +164,9 @@ fn messages(
                         }
                     }
                     Ok(None) => stage = Stage::Rest(pieces),
+                    // A stream that ends without its last message tells its reader to come again.
                     Err(error) => {
-                        broke_off(job, &error);
+                        logs::broke_off(&engine, ids, &error).await;
                         return None;
                     }
                 },
@@ -165,10 +176,10 @@ fn messages(
                         let stage = Stage::Rest(TextPieces::default());
                         return Some((JobStreamEvent::Log { data }, (stage, engine)));
                     }
-                    let success = match engine.store().job(job).await {
+                    let success = match engine.store().job(ids.1).await {
                         Ok(job) => job.state.status() == Status::Success,
                         Err(error) => {
-                            broke_off(job, &error.into());
+                            logs::broke_off(&engine, ids, &error.into()).await;
                             return None;
                         }
                     };
@@ -179,11 +190,6 @@ fn messages(
             }
         }
     })
-}
-
-/// A stream that ends without its last message tells its reader to come again.
-fn broke_off(job: JobId, error: &EngineError) {
-    tracing::warn!(job = job.0, %error, "a job's stream broke off");
 }
 
 fn data(message: &JobStreamEvent) -> Event {

@@ -4,14 +4,16 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use api::LogQuery;
+use axum::BoxError;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use engine::{Engine, EngineError, LogFollow};
-use futures_util::{Stream, StreamExt, TryStreamExt, stream};
+use futures_util::{Stream, stream};
 use http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, StatusCode};
+use model::{JobId, PipelineId};
 use store::{Job, LogReader, StoreError};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
@@ -72,6 +74,12 @@ async fn part(
     query: &LogQuery,
     headers: &HeaderMap,
 ) -> Result<Response, ApiError> {
+    if query.from.is_some() {
+        return Err(ApiError::invalid(
+            "the query parameter `from` only goes with `follow=true`; the header `Range` asks for a \
+             part of what there is",
+        ));
+    }
     let attempt = attempt(job, query.attempt)?;
     let (reader, length) = match open(engine, job, attempt).await? {
         Some((reader, length)) => (Some(reader), length),
@@ -95,7 +103,7 @@ async fn part(
         Wanted::Nothing => return Ok(beyond(whole)),
     };
     let mut answer = text(match reader {
-        Some(reader) => Body::from_stream(chunks(reader, chosen.clone())),
+        Some(reader) => Body::from_stream(chunks(engine.clone(), job, reader, chosen.clone())),
         None => Body::empty(),
     });
     *answer.status_mut() = status;
@@ -127,17 +135,27 @@ async fn follow(
             "the query parameter `follow` only goes with the last attempt, which is {last}"
         )));
     }
-    let from = match query.tail {
-        None => 0,
-        Some(lines) => match open(engine, job, last).await? {
+    let from = match (query.from, query.tail) {
+        (Some(_), Some(_)) => {
+            return Err(ApiError::invalid(
+                "the query parameters `from` and `tail` can't be together: both say where to begin",
+            ));
+        }
+        (Some(from), None) => from,
+        (None, None) => 0,
+        (None, Some(lines)) => match open(engine, job, last).await? {
             Some((reader, length)) => tail(&reader, 0..length, lines).await?,
             None => 0,
         },
     };
     let place = followers.place()?;
     let follow = engine.follow(job.id, from).await?;
-    let pieces = pieces(follow, place).take_until(stop.cancelled_owned());
-    Ok(text(Body::from_stream(pieces)))
+    let pieces = pieces(engine.clone(), job, follow, place, stop);
+    let mut answer = text(Body::from_stream(pieces));
+    let headers = answer.headers_mut();
+    headers.insert(api::LOG_ATTEMPT, HeaderValue::from(last.max(1)));
+    headers.insert(api::LOG_START, HeaderValue::from(from));
+    Ok(answer)
 }
 
 /// The bytes of a step.
@@ -215,36 +233,79 @@ async fn open(
 
 /// The bytes of a range, read as the client takes them.
 fn chunks(
+    engine: Engine,
+    job: &Job,
     reader: Arc<LogReader>,
     range: Range<u64>,
-) -> impl Stream<Item = Result<Bytes, EngineError>> + Send {
-    stream::try_unfold((reader, range), |(reader, mut range)| async move {
+) -> impl Stream<Item = Result<Bytes, EngineError>> + Send + use<> {
+    let ids = (job.pipeline, job.id);
+    let begin = (engine, reader, range);
+    stream::try_unfold(begin, move |(engine, reader, mut range)| async move {
         if range.is_empty() {
             return Ok(None);
         }
         let left = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
         let from = range.start;
         let file = Arc::clone(&reader);
-        let bytes = blocking(move || file.read_at(from, left.min(CHUNK))).await?;
+        let bytes = match blocking(move || file.read_at(from, left.min(CHUNK))).await {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                broke_off(&engine, ids, &error).await;
+                return Err(error);
+            }
+        };
         if bytes.is_empty() {
             return Ok(None);
         }
         range.start += bytes.len() as u64;
-        Ok(Some((Bytes::from(bytes), (reader, range))))
+        Ok(Some((Bytes::from(bytes), (engine, reader, range))))
     })
-    .inspect_err(
-        |error: &EngineError| tracing::error!(%error, "a log could not be read to its end"),
-    )
 }
 
+/// The bytes of a log as it grows. A stop is an error, so that what is cut off does not look whole.
 fn pieces(
+    engine: Engine,
+    job: &Job,
     follow: LogFollow,
     place: OwnedSemaphorePermit,
-) -> impl Stream<Item = Result<Bytes, EngineError>> + Send {
-    stream::try_unfold((follow, place), |(mut follow, place)| async move {
-        Ok(follow.next().await?.map(|bytes| (bytes, (follow, place))))
+    stop: CancellationToken,
+) -> impl Stream<Item = Result<Bytes, BoxError>> + Send + use<> {
+    let ids = (job.pipeline, job.id);
+    let begin = (engine, follow, place, stop);
+    stream::try_unfold(begin, move |(engine, mut follow, place, stop)| async move {
+        let next = tokio::select! {
+            biased;
+            () = stop.cancelled() => return Err("the server stops".into()),
+            next = follow.next() => next,
+        };
+        match next {
+            Ok(bytes) => Ok(bytes.map(|bytes| (bytes, (engine, follow, place, stop)))),
+            Err(error) => {
+                broke_off(&engine, ids, &error).await;
+                Err(error.into())
+            }
+        }
     })
-    .inspect_err(|error: &EngineError| tracing::warn!(%error, "a followed log broke off"))
+}
+
+/// Tells the log that a reader did not get all. What the reader got breaks off too.
+pub(crate) async fn broke_off(
+    engine: &Engine,
+    (pipeline, job): (PipelineId, JobId),
+    error: &EngineError,
+) {
+    let trigger = engine.store().pipeline(pipeline).await.ok();
+    let trigger = trigger.map(|pipeline| pipeline.trigger);
+    tracing::error!(
+        pipeline = pipeline.0,
+        repo = trigger.as_ref().map(|trigger| trigger.repo.as_str()),
+        branch = trigger
+            .as_ref()
+            .and_then(|trigger| Some(trigger.git_ref.as_ref()?.short())),
+        job = job.0,
+        %error,
+        "a log could not be read to its end"
+    );
 }
 
 fn text(body: Body) -> Response {

@@ -186,6 +186,28 @@ async fn a_follower_reads_as_it_grows_to_its_end() {
 }
 
 #[tokio::test]
+async fn a_follower_that_was_cut_off_goes_on_where_it_was() {
+    let ci = Ci::start().await;
+    let path = log_of(&ci, &one_job("printf 'one\\ntwo\\nthree\\n'")).await;
+    for (query, start, expected) in [
+        ("follow=true", "0", "one\ntwo\nthree\n"),
+        ("follow=true&tail=1", "8", "three\n"),
+        ("follow=true&from=6", "6", "o\nthree\n"),
+        ("follow=true&from=14", "14", ""),
+    ] {
+        let answer = ci.get(&format!("{path}?{query}")).await;
+        assert_eq!(answer.text, expected, "{query}");
+        assert_eq!(answer.header(api::LOG_START), start, "{query}");
+        assert_eq!(answer.header(api::LOG_ATTEMPT), "1");
+    }
+    for query in ["from=6", "follow=true&from=6&tail=1", "follow=true&from=x"] {
+        ci.get(&format!("{path}?{query}"))
+            .await
+            .refuses(400, "`from`");
+    }
+}
+
+#[tokio::test]
 async fn a_follower_of_a_waiting_job_waits() {
     let ci = Ci::start().await;
     let gate = ci.gate("gate");

@@ -385,6 +385,22 @@ impl Pieces {
             .unwrap_or_else(|_| panic!("{text:?} does not come"))
     }
 
+    /// All that is left, where it does not end but breaks off.
+    pub(crate) async fn until_it_breaks(mut self) -> String {
+        let read = async {
+            loop {
+                match self.response.chunk().await {
+                    Ok(Some(bytes)) => self.ahead.push_str(std::str::from_utf8(&bytes).unwrap()),
+                    Ok(None) => panic!("it looks whole: {}", self.ahead),
+                    Err(_) => return self.ahead,
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, read)
+            .await
+            .expect("the stream breaks off in time")
+    }
+
     /// All that is left, to the end.
     pub(crate) async fn rest(mut self) -> String {
         let read = async {

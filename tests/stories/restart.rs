@@ -309,6 +309,43 @@ workflows: {main: {jobs: [build]}}
 }
 
 #[tokio::test]
+async fn who_watches_and_reads_goes_on_over_a_restart() {
+    if !has_machine_jobs().await {
+        return;
+    }
+    let mut ci = Ci::start().await;
+    let repo = counting("machine: true");
+    let id = ci.push(&repo).await;
+    ci.until_log(id, "build", "line 3\n").await;
+    let log = ci.start_cli(&["logs", "1", "-f"]);
+    let tail = ci.start_cli(&["logs", "1", "-f", "--tail", "1"]);
+    let watch = ci.start_cli(&["watch", "1"]);
+    log.until_it_tells("line 3\n").await;
+    tail.until_it_tells("line ").await;
+    watch.until_it_tells("build").await;
+    ci.terminate().await;
+    ci.restart().await;
+    // And once more, without a word.
+    log.until_it_tells("line 20\n").await;
+    ci.kill();
+    ci.restart().await;
+
+    let whole = ci.start_cli(&["logs", "1", "-f"]).told().await.success();
+    assert!(whole.ends_with("line 60\nthe end\n"), "{whole}");
+    assert_eq!(log.told().await.success(), whole);
+    let tail = tail.told().await.success();
+    let (_, tail) = tail.split_once('\n').expect("there is a headline");
+    assert!(
+        whole.ends_with(tail) && tail.contains("line 20\n"),
+        "{tail}"
+    );
+    let watched = watch.told().await;
+    assert_eq!(watched.code, Some(0), "{watched:?}");
+    assert!(watched.stdout.contains("build  success"), "{watched:?}");
+    assert_counted(&ci, id).await;
+}
+
+#[tokio::test]
 async fn a_job_in_docker_goes_on_when_the_server_is_killed() {
     if !has_docker() {
         return;

@@ -331,10 +331,35 @@ impl Ci {
 
     /// Runs a command against the server.
     pub async fn cli(&self, args: &[&str]) -> Told {
+        run(self.command(args)).await
+    }
+
+    /// Starts a command against the server, which may be stopped and started meanwhile. What it tells
+    /// is written to a file as it comes.
+    pub fn start_cli(&self, args: &[&str]) -> Running {
+        let name = unique();
+        let at = |end: &str| self.home.path().join(format!("{name}.{end}"));
+        let (stdout, stderr) = (at("out"), at("err"));
+        let file = |path: &Path| File::create(path).expect("a file can be made");
+        let child = tokio::process::Command::from(self.command(args))
+            .stdin(Stdio::null())
+            .stdout(file(&stdout))
+            .stderr(file(&stderr))
+            .kill_on_drop(true)
+            .spawn()
+            .expect("popsicle starts");
+        Running {
+            child,
+            stdout,
+            stderr,
+        }
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(popsicle());
         clean(&mut command, self.home.path());
         command.args(args).env("POPSICLE_SERVER_URL", &self.url);
-        run(command).await
+        command
     }
 
     /// Waits until nothing is left of the jobs that ran: no folder, no container, no mount.
@@ -374,6 +399,42 @@ impl Drop for Ci {
             eprintln!("--- the server said:\n{}---", self.server_log());
         }
     }
+}
+
+/// A command that runs. Ends with this value.
+#[derive(Debug)]
+pub struct Running {
+    child: tokio::process::Child,
+    stdout: PathBuf,
+    stderr: PathBuf,
+}
+
+impl Running {
+    /// Waits until it has told that.
+    pub async fn until_it_tells(&self, text: &str) {
+        until(&format!("it tells {text:?}"), async || {
+            read(&self.stdout).contains(text).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits for its end.
+    pub async fn told(mut self) -> Told {
+        let status = tokio::time::timeout(super::wait::PATIENCE, self.child.wait())
+            .await
+            .expect("commands end")
+            .expect("the command is ours");
+        Told {
+            code: status.code(),
+            stdout: read(&self.stdout),
+            stderr: read(&self.stderr),
+        }
+    }
+}
+
+fn read(path: &Path) -> String {
+    let bytes = fs::read(path).expect("the file can be read");
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Runs a command without a server, in that folder.

@@ -57,8 +57,15 @@ pub async fn follow(
             Err(_) => true,
         };
         if ended {
-            pipeline = client.pipeline(id).await?;
-            board.look(&pipeline)?;
+            match client.pipeline(id).await {
+                Ok(seen) => {
+                    pipeline = seen;
+                    board.look(&pipeline)?;
+                }
+                // The events go on once the server is there again, or tell that it stays away.
+                Err(error) if error.is_passing() => {}
+                Err(error) => return Err(error.into()),
+            }
         }
     }
     board.end(&pipeline)

@@ -4,6 +4,7 @@ use std::process::{Command, Stdio};
 
 use clap::Args;
 use model::PipelineId;
+use serde::Serialize;
 
 use super::connect;
 use crate::error::{Exit, Failure};
@@ -18,6 +19,16 @@ pub struct OpenArgs {
     /// Print the address only
     #[arg(long)]
     print: bool,
+    /// Print the address only, as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// A pipeline's page, for programs.
+#[derive(Debug, Serialize)]
+struct Page<'a> {
+    pipeline_id: PipelineId,
+    url: &'a str,
 }
 
 /// Carries out the command: prints the address, and opens it if somebody sits at a screen.
@@ -28,6 +39,13 @@ pub async fn run(args: &OpenArgs, settings: &Settings, out: &mut Output) -> Resu
     // Only an address without a host refuses these, and the client has one.
     let _ = url.set_password(None);
     let _ = url.set_username("");
+    if args.json {
+        out.json(&Page {
+            pipeline_id: pipeline.id,
+            url: url.as_str(),
+        })?;
+        return Ok(Exit::Success);
+    }
     out.line(&url)?;
     if !args.print
         && out.to_terminal()

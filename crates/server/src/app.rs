@@ -1,6 +1,5 @@
 //! What every handler can get at.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::FromRef;
@@ -17,10 +16,11 @@ use crate::sparing::Sparing;
 /// What the server was told.
 #[derive(Clone, Debug)]
 pub struct ServerSettings {
-    /// Where it listens. On loopback, only requests that name this machine are answered.
-    pub listen: SocketAddr,
-    /// Where people reach it, if not there: behind a proxy, say.
+    /// Where people reach it.
     pub public_url: Option<Url>,
+    /// What this machine is called by others. With `public_url`, `localhost` and addresses, the only
+    /// names that it answers to.
+    pub host_name: Option<String>,
     /// How large a webhook may be, in bytes. GitHub sends 25 MiB at most.
     pub webhook_limit_bytes: usize,
     /// How large the body of any other request may be, in bytes.
@@ -32,12 +32,11 @@ pub struct ServerSettings {
     pub followers: usize,
 }
 
-impl ServerSettings {
-    /// The defaults, listening there.
-    pub fn new(listen: SocketAddr) -> Self {
+impl Default for ServerSettings {
+    fn default() -> Self {
         Self {
-            listen,
             public_url: None,
+            host_name: None,
             webhook_limit_bytes: 25 << 20,
             body_limit_bytes: 1 << 20,
             bodies_limit_bytes: 256 << 20,

@@ -2,10 +2,11 @@
 //!
 //! Nobody signs in yet, so a page of another site must not be able to act through the browser of
 //! somebody who can reach this server. Three things keep it out: requests that change something
-//! must not come from another site (by `Origin` and `Sec-Fetch-Site`, as browsers send them); a
-//! server on loopback only answers to names of this machine, so that no foreign name can be bent
-//! to it (DNS rebinding); and no answer may be framed, sniffed or read by another site. Forges are
-//! no browsers, and prove who they are: their doors need no right name.
+//! must not come from another site (by `Origin` and `Sec-Fetch-Site`, as browsers send them); only
+//! names of this machine are answered, so that no foreign name can be bent to it (DNS rebinding):
+//! to a browser, what such a name leads to is of that name's site; and no answer may be framed,
+//! sniffed or read by another site. Forges are no browsers, and prove who they are: their doors need
+//! no right name.
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -14,7 +15,6 @@ use http::header::{
     CONTENT_SECURITY_POLICY, HOST, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
     X_FRAME_OPTIONS,
 };
-use http::uri::Authority;
 use http::{HeaderValue, StatusCode};
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 use url::{Host, Url};
@@ -47,18 +47,18 @@ pub(crate) async fn careful(request: Request, next: Next) -> Response {
     response
 }
 
-/// Answers requests for foreign names with 421 while we listen on loopback.
+/// Answers requests for foreign names with 421.
 pub(crate) async fn only_our_names(
     State(app): State<App>,
     request: Request,
     next: Next,
 ) -> Response {
-    let host = request
-        .uri()
-        .authority()
-        .map(Authority::as_str)
-        .or_else(|| request.headers().get(HOST)?.to_str().ok())
-        .unwrap_or_default();
+    let host = match (request.uri().authority(), request.headers().get(HOST)) {
+        (Some(authority), _) => authority.as_str(),
+        (None, Some(host)) => host.to_str().unwrap_or_default(),
+        // No browser leaves it out; checks of load balancers, in HTTP/1.0, do.
+        (None, None) => return next.run(request).await,
+    };
     if is_ours(&app.settings, host) {
         return next.run(request).await;
     }
@@ -67,8 +67,8 @@ pub(crate) async fn only_our_names(
         StatusCode::MISDIRECTED_REQUEST,
         "foreign_host",
         format!(
-            "this server listens on loopback and does not answer for {host:?}; if people reach it \
-             under that name, set POPSICLE_PUBLIC_URL to the address that they use"
+            "this server does not answer for {host:?}; if people reach it under that name, set \
+             POPSICLE_PUBLIC_URL to the address that they use"
         ),
     )
     .into_response()
@@ -101,9 +101,6 @@ pub(crate) fn same_site(
 }
 
 fn is_ours(settings: &ServerSettings, host: &str) -> bool {
-    if !settings.listen.ip().is_loopback() {
-        return true;
-    }
     // No scheme of ours; only the host's syntax matters.
     let Ok(url) = Url::parse(&format!("http://{host}/")) else {
         return false;
@@ -116,7 +113,11 @@ fn is_ours(settings: &ServerSettings, host: &str) -> bool {
         // An address is no name that could be bent.
         Some(Host::Ipv4(_) | Host::Ipv6(_)) => true,
         Some(Host::Domain(name)) => {
-            is_public || name == "localhost" || name.ends_with(".localhost")
+            let is_this_machine = settings
+                .host_name
+                .as_ref()
+                .is_some_and(|own| own.eq_ignore_ascii_case(name));
+            is_public || is_this_machine || name == "localhost" || name.ends_with(".localhost")
         }
         None => false,
     }
@@ -127,10 +128,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn on_loopback_only_our_names_are_answered() {
-        let mut settings = ServerSettings::new(([127, 0, 0, 1], 5000).into());
-        settings.public_url = Some(Url::parse("https://ci.example.com/").unwrap());
+    fn only_our_names_are_answered() {
+        let settings = ServerSettings {
+            public_url: Some(Url::parse("https://ci.example.com/").unwrap()),
+            host_name: Some("Build-1".to_owned()),
+            ..ServerSettings::default()
+        };
         for ours in [
+            "build-1:5000",
+            "10.0.0.5:5000",
             "localhost",
             "LOCALHOST:5000",
             "popsicle.localhost:5000",
@@ -143,13 +149,13 @@ mod tests {
         for foreign in [
             "",
             "evil.example:5000",
+            "build-1.evil.example",
+            "build-2:5000",
             "localhost.evil.example",
             "a b",
             "x/y@localhost",
         ] {
             assert!(!is_ours(&settings, foreign), "{foreign}");
         }
-        settings.listen = ([0, 0, 0, 0], 5000).into();
-        assert!(is_ours(&settings, "build-machine:5000"));
     }
 }

@@ -42,7 +42,12 @@ pub async fn run(_: ServeArgs, settings: Settings) -> Result<Exit, Failure> {
         forges,
         settings: ServerSettings {
             public_url: Some(settings.public_url(address)),
-            ..ServerSettings::new(address)
+            host_name: rustix::system::uname()
+                .nodename()
+                .to_str()
+                .ok()
+                .map(str::to_owned),
+            ..ServerSettings::default()
         },
         world: Arc::new(SystemWorld),
         stop: stop.clone(),

@@ -2,9 +2,11 @@
 
 use model::Status;
 use reqwest::Method;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use url::Url;
 
-use crate::world::{Answer, Ci, nowhere};
+use crate::world::{Answer, Ci, PATIENCE, nowhere};
 
 #[tokio::test]
 async fn unknown_addresses_and_methods_are_errors_of_the_same_shape() {
@@ -87,7 +89,7 @@ async fn a_page_of_another_site_may_not_act() {
 }
 
 #[tokio::test]
-async fn on_loopback_a_foreign_name_is_not_ours_but_for_forges() {
+async fn a_foreign_name_is_not_ours_but_for_forges() {
     let ci = Ci::start().await;
     let foreign = ci
         .request(Method::GET, "/pipelines")
@@ -97,6 +99,13 @@ async fn on_loopback_a_foreign_name_is_not_ours_but_for_forges() {
         .request(Method::GET, "/pipelines")
         .header("Host", "localhost:5000");
     assert_eq!(Answer::of(ours).await.status, 200);
+    let mut nameless = TcpStream::connect(ci.address).await.unwrap();
+    let asked = nameless.write_all(b"GET /healthz HTTP/1.0\r\n\r\n");
+    asked.await.unwrap();
+    let mut answer = String::new();
+    let read = nameless.read_to_string(&mut answer);
+    tokio::time::timeout(PATIENCE, read).await.unwrap().unwrap();
+    assert!(answer.starts_with("HTTP/1.0 200 "), "{answer}");
     let body = Ci::push_of(&nowhere()).to_string();
     let tunnel = ci
         .delivery("push", body.as_bytes())

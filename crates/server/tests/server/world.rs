@@ -77,7 +77,7 @@ impl Ci {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        let mut settings = ServerSettings::new(address);
+        let mut settings = ServerSettings::default();
         change(&mut settings);
         let router = server::router(Parts {
             engine: engine.clone(),

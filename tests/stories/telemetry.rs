@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::world::{Ci, Repo, SECRET, TOKEN, Webhook, has_machine_jobs, until};
+use crate::world::{Ci, Image, Repo, SECRET, TOKEN, Webhook, has_docker, has_machine_jobs, until};
 
 #[tokio::test]
 async fn each_line_about_a_pipeline_says_which() {
@@ -33,8 +33,32 @@ workflows: {main: {jobs: [build]}}
             .then_some(())
     })
     .await;
-    ci.deliver(&Webhook::new("push", &repo.push()).signed("X-Hub-Signature-256", "sha256=00"))
-        .await;
+    let unsigned = Webhook::new("push", &repo.push()).signed("X-Hub-Signature-256", "sha256=00");
+    assert_eq!(ci.deliver(&unsigned).await.code, 401);
+    let stuck = Repo::with_config(
+        "
+version: 2.1
+jobs:
+  build:
+    machine: true
+    steps: [run: sleep 600]
+workflows: {main: {jobs: [build]}}
+",
+    );
+    for (id, cancel) in [(2, "job"), (3, "pipeline")] {
+        assert_eq!(ci.push(&stuck).await, id);
+        ci.until_job(id, "build", "running").await;
+        let canceled = if cancel == "job" {
+            let uuid = ci.job(id, "build").await["uuid"].clone();
+            let path = format!("/jobs/{}", uuid.as_str().unwrap_or_default());
+            ci.delete(&path).await
+        } else {
+            ci.post(&format!("/pipelines/{id}/cancel"), &Value::Null)
+                .await
+        };
+        assert_eq!(canceled.code, 200, "{}", canceled.text());
+        ci.settled(id).await;
+    }
     ci.until_clean().await;
     ci.terminate().await;
 
@@ -45,16 +69,14 @@ workflows: {main: {jobs: [build]}}
             serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         // Its own fields, or those of the spans that it is in.
         let text = line.to_string();
-        if text.contains("\"pipeline\":") {
-            for (key, value) in [
-                ("pipeline", "1"),
-                ("repo", "\"octo/repo\""),
-                ("branch", "\"main\""),
+        let has = |key: &str| text.contains(&format!("\"{key}\":"));
+        if ["pipeline", "job", "attempt"].into_iter().any(has) {
+            for key in [
+                "\"pipeline\":",
+                "\"repo\":\"octo/repo\"",
+                "\"branch\":\"main\"",
             ] {
-                assert!(
-                    text.contains(&format!("\"{key}\":{value}")),
-                    "no {key} in {text}"
-                );
+                assert!(text.contains(key), "no {key} in {text}");
             }
             about.push(line["message"].as_str().unwrap_or_default().to_owned());
         }
@@ -64,6 +86,8 @@ workflows: {main: {jobs: [build]}}
         "pipeline prepared",
         "job starts",
         "job ended",
+        "job canceled on request",
+        "pipeline canceled on request",
     ] {
         assert!(
             about.iter().any(|message| message == expected),
@@ -71,11 +95,48 @@ workflows: {main: {jobs: [build]}}
         );
     }
 
+    let refused = log.lines().find(|line| line.contains("webhook refused"));
+    let refused = refused.expect("a webhook that is not taken leaves a line");
+    assert!(refused.contains(&unsigned.delivery), "{refused}");
+
     // Neither there nor in what is kept.
     for secret in [TOKEN, SECRET] {
         assert!(!log.contains(secret), "{log}");
         assert_eq!(files_with(&ci.data(), secret), Vec::<String>::new());
     }
+}
+
+#[tokio::test]
+async fn what_a_job_in_docker_is_given_is_in_no_line() {
+    if !has_docker() {
+        return;
+    }
+    let image = Image::busybox();
+    let mut ci = Ci::start_with(&[("POPSICLE_LOG", "debug")])
+        .await
+        .with_docker();
+    let repo = Repo::with_config(&format!(
+        "
+version: 2.1
+jobs:
+  build:
+    docker: [{{image: '{}', environment: {{NPM_TOKEN: hunter2xyz}}}}]
+    environment: {{OTHER_TOKEN: hunter3xyz}}
+    steps: [run: 'test \"$NPM_TOKEN$OTHER_TOKEN\" = hunter2xyzhunter3xyz']
+workflows: {{main: {{jobs: [build]}}}}
+",
+        image.name
+    ));
+    let id = ci.push(&repo).await;
+    assert_eq!(ci.settled(id).await, "pipeline success\n  build  success");
+    ci.until_clean().await;
+    ci.terminate().await;
+    let log = ci.server_log();
+    assert!(log.contains("DEBUG"), "{log}");
+    assert!(
+        !log.contains("hunter2xyz") && !log.contains("hunter3xyz"),
+        "{log}"
+    );
 }
 
 #[tokio::test]

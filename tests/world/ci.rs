@@ -254,6 +254,11 @@ impl Ci {
         send(self.http.post(format!("{}{path}", self.url)).json(body)).await
     }
 
+    /// `DELETE` of a path.
+    pub async fn delete(&self, path: &str) -> Answered {
+        send(self.http.delete(format!("{}{path}", self.url))).await
+    }
+
     /// The pipeline as the API has it.
     pub async fn pipeline(&self, id: u64) -> Value {
         let answer = self.get(&format!("/pipelines/{id}")).await;

@@ -40,6 +40,14 @@ pub enum ReportError {
         /// How long to wait at least, where the forge said so.
         retry_after: Option<Duration>,
     },
+    /// The forge does not let our token do it, until somebody mends the token or its rights.
+    #[error("the forge denied it with status {status}: {message}")]
+    Denied {
+        /// The HTTP status.
+        status: u16,
+        /// The forge's own words, and what can be done about it.
+        message: String,
+    },
     /// The forge understood and said no; it will say so again.
     #[error("the forge refused with status {status}: {message}")]
     Refused {
@@ -59,14 +67,14 @@ impl ReportError {
         match self {
             Self::RateLimited { retry_after } => Some(*retry_after),
             Self::Retryable { retry_after, .. } => *retry_after,
-            Self::Refused { .. } | Self::NoToken => None,
+            Self::Denied { .. } | Self::Refused { .. } | Self::NoToken => None,
         }
     }
 
-    /// Whether trying again is pointless until somebody changes a setting.
+    /// Whether trying again is pointless.
     pub fn is_permanent(&self) -> bool {
         match self {
-            Self::RateLimited { .. } | Self::Retryable { .. } => false,
+            Self::RateLimited { .. } | Self::Retryable { .. } | Self::Denied { .. } => false,
             Self::Refused { .. } | Self::NoToken => true,
         }
     }

@@ -224,22 +224,27 @@ fn failure(status: StatusCode, headers: &HeaderMap, message: &str) -> ReportErro
     } else {
         message
     };
-    match status {
-        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY => {}
-        _ if status.is_server_error() => {}
-        _ => {
-            return ReportError::Refused {
-                status: status.as_u16(),
-                message: match advice(status) {
-                    Some(advice) => format!("{said} ({advice})"),
-                    None => said.to_owned(),
-                },
-            };
-        }
+    if status.is_server_error()
+        || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY)
+    {
+        return ReportError::Retryable {
+            reason: format!("the forge answered with status {}: {said}", status.as_u16()),
+            retry_after: limits::retry_after(headers),
+        };
     }
-    ReportError::Retryable {
-        reason: format!("the forge answered with status {}: {said}", status.as_u16()),
-        retry_after: limits::retry_after(headers),
+    let message = match advice(status) {
+        Some(advice) => format!("{said} ({advice})"),
+        None => said.to_owned(),
+    };
+    let is_denied = matches!(
+        status,
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND
+    );
+    let status = status.as_u16();
+    if is_denied {
+        ReportError::Denied { status, message }
+    } else {
+        ReportError::Refused { status, message }
     }
 }
 

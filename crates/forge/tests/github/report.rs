@@ -203,37 +203,41 @@ async fn a_fault_of_githubs_is_worth_another_try() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_for_good_and_says_what_to_do() {
-    for (status, said, text) in [
+async fn a_refusal_says_what_to_do_and_whether_it_is_for_good() {
+    for (status, said, text, is_permanent) in [
         (
             401,
             "Bad credentials",
-            "the forge refused with status 401: Bad credentials (the token is wrong or has expired)",
+            "the forge denied it with status 401: Bad credentials (the token is wrong or has expired)",
+            false,
         ),
         (
             403,
             "Resource not accessible by personal access token",
-            "the forge refused with status 403: Resource not accessible by personal access token \
+            "the forge denied it with status 403: Resource not accessible by personal access token \
              (does the token see the repository, and may it write commit statuses?)",
+            false,
         ),
         (
             404,
             "Not Found",
-            "the forge refused with status 404: Not Found (does the token see the repository, and \
+            "the forge denied it with status 404: Not Found (does the token see the repository, and \
              may it write commit statuses?)",
+            false,
         ),
         (
             422,
             "No commit found for SHA: 6113728",
             "the forge refused with status 422: No commit found for SHA: 6113728 (the commit may \
              be gone, or has too many statuses)",
+            true,
         ),
-        (410, "", "the forge refused with status 410: Gone"),
+        (410, "", "the forge refused with status 410: Gone", true),
     ] {
         let body = json!({"message": said, "documentation_url": "https://docs.github.com"});
         let error = failed(status, &[], &body.to_string()).await;
         assert_eq!(error.to_string(), text);
-        assert!(error.is_permanent(), "{error:?}");
+        assert_eq!(error.is_permanent(), is_permanent, "{error:?}");
         assert_eq!(error.retry_after(), None);
     }
 }

@@ -22,6 +22,7 @@ CREATE TABLE pipelines (
 ) STRICT;
 
 CREATE INDEX pipelines_of_repo ON pipelines (repo, id);
+CREATE INDEX pipelines_of_commit ON pipelines (commit_sha, repo, id);
 CREATE INDEX pipelines_of_repo_and_branch ON pipelines (repo, branch, id);
 CREATE INDEX pipelines_of_repo_by_end ON pipelines (repo, end_time, status);
 CREATE INDEX pipelines_of_branch ON pipelines (branch, id);

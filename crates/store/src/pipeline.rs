@@ -1,6 +1,8 @@
 //! Pipelines: what each is for and how far it is, one by one or as lists.
 
-use model::{PipelineId, Preparation, RepoName, Status, Timestamp, Trigger, TriggerKind};
+use model::{
+    CommitSha, PipelineId, Preparation, RepoName, Status, Timestamp, Trigger, TriggerKind,
+};
 use sqlx::{QueryBuilder, Sqlite};
 
 use crate::page::List;
@@ -35,6 +37,8 @@ pub struct Pipeline {
 pub struct PipelineFilter {
     /// Of this project.
     pub repo: Option<RepoName>,
+    /// Of this commit.
+    pub commit: Option<CommitSha>,
     /// Of this branch.
     pub branch: Option<String>,
     /// That are this far.
@@ -105,6 +109,9 @@ impl Store {
         query.push_bind(page.below(List::Pipelines)?);
         if let Some(repo) = &filter.repo {
             query.push(" AND repo = ").push_bind(repo.as_str());
+        }
+        if let Some(commit) = &filter.commit {
+            query.push(" AND commit_sha = ").push_bind(commit.as_str());
         }
         if let Some(branch) = &filter.branch {
             query.push(" AND branch = ").push_bind(branch);

@@ -30,6 +30,7 @@ pub(crate) async fn list(
     let page = page::wanted(query.limit, query.cursor);
     let filter = PipelineFilter {
         repo: query.repo,
+        commit: None,
         branch: query.branch,
         status: query.status,
         trigger: query.trigger,

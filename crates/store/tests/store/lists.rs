@@ -5,6 +5,8 @@ use store::{Page, PipelineFilter, Store, StoreError};
 
 use crate::world::{World, job, plan, planned, push, t};
 
+const OTHER_COMMIT: &str = "0123456789012345678901234567890123456789";
+
 fn page(limit: u32, cursor: Option<String>) -> Page {
     Page { limit, cursor }
 }
@@ -38,6 +40,10 @@ async fn pipelines_are_filtered_by_all_that_is_asked() {
             kind: TriggerKind::Api,
             ..push("a")
         },
+        Trigger {
+            commit: Some(OTHER_COMMIT.parse().unwrap()),
+            ..push("a")
+        },
     ];
     store.create_pipelines(&triggers, t(1)).await.unwrap();
     let reason = model::CancelReason::Interrupted;
@@ -47,22 +53,27 @@ async fn pipelines_are_filtered_by_all_that_is_asked() {
         .unwrap();
 
     let all = PipelineFilter::default();
-    assert_eq!(ids(store, &all).await, [5, 4, 3, 2, 1]);
+    assert_eq!(ids(store, &all).await, [6, 5, 4, 3, 2, 1]);
     let repo = PipelineFilter {
         repo: Some("octo/a".parse().unwrap()),
         ..all.clone()
     };
-    assert_eq!(ids(store, &repo).await, [5, 4, 2, 1]);
+    assert_eq!(ids(store, &repo).await, [6, 5, 4, 2, 1]);
+    let commit = PipelineFilter {
+        commit: Some(OTHER_COMMIT.parse().unwrap()),
+        ..repo.clone()
+    };
+    assert_eq!(ids(store, &commit).await, [6]);
     let main = PipelineFilter {
         branch: Some("main".into()),
         ..all.clone()
     };
-    assert_eq!(ids(store, &main).await, [5, 3, 1]);
+    assert_eq!(ids(store, &main).await, [6, 5, 3, 1]);
     let both = PipelineFilter {
         branch: Some("main".into()),
         ..repo.clone()
     };
-    assert_eq!(ids(store, &both).await, [5, 1]);
+    assert_eq!(ids(store, &both).await, [6, 5, 1]);
     let odd = PipelineFilter {
         branch: Some("--upload-pack=x".into()),
         ..all.clone()

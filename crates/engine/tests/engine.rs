@@ -5,7 +5,9 @@
 
 mod engine {
     mod actor;
+    mod forge;
     mod outages;
+    mod reports;
     mod stories;
     mod world;
 }

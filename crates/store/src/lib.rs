@@ -48,7 +48,7 @@ pub use logs::{LogReader, LogSize, LogWriter, Logs, Resume};
 pub use page::{Page, Paged};
 pub use pipeline::{Pipeline, PipelineFilter};
 pub use project::{Project, ProjectRun};
-pub use report::DueReport;
+pub use report::{DueReport, Except};
 pub use runner::{NewRunner, Runner, RunnerPatch};
 pub use step::{Step, StepChange};
 

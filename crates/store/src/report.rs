@@ -39,6 +39,37 @@ pub struct DueReport {
     pub tries: u32,
 }
 
+/// What a look at the outbox passes over.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Except {
+    /// These reports, and so what waits behind them.
+    pub reports: Vec<ReportId>,
+    /// All reports to these.
+    pub forges: Vec<ForgeKind>,
+}
+
+impl Except {
+    fn push_to(&self, query: &mut QueryBuilder<Sqlite>) {
+        let mut ids = query.push(" AND id NOT IN (").separated(", ");
+        for report in &self.reports {
+            ids.push_bind(report.0);
+        }
+        let mut forges = query.push(") AND forge NOT IN (").separated(", ");
+        for forge in &self.forges {
+            forges.push_bind(forge.as_str());
+        }
+        query.push(")");
+    }
+}
+
+/// Of each scope the oldest report that waits.
+macro_rules! heads {
+    () => {
+        "SELECT MIN(id) FROM reports WHERE settled_at IS NULL \
+         GROUP BY forge, repo, commit_sha, workflow"
+    };
+}
+
 #[derive(sqlx::FromRow)]
 struct Row {
     id: i64,
@@ -55,39 +86,45 @@ struct Row {
 
 impl Store {
     /// The reports to deliver now, at most `limit`: of each scope the oldest that waits, if its time has
-    /// come. It is given again until its fate is told.
+    /// come. It is given again until its fate is told. One that can't be read is given as the error.
     ///
     /// # Errors
     /// Where the database can't be read.
-    pub async fn due_reports(&self, now: Timestamp, limit: u32) -> Result<Vec<DueReport>> {
-        let rows: Vec<Row> = sqlx::query_as(
+    pub async fn due_reports(
+        &self,
+        now: Timestamp,
+        limit: u32,
+        except: &Except,
+    ) -> Result<Vec<(ReportId, Result<DueReport>)>> {
+        let mut query = QueryBuilder::<Sqlite>::new(concat!(
             "SELECT id, forge, repo, commit_sha, pipeline_id, workflow, state, description, tries, \
                (SELECT branch FROM pipelines WHERE pipelines.id = pipeline_id) AS branch \
-             FROM reports WHERE due_at <= $1 AND id IN ( \
-               SELECT MIN(id) FROM reports WHERE settled_at IS NULL \
-               GROUP BY forge, repo, commit_sha, workflow \
-             ) ORDER BY id LIMIT $2",
-        )
-        .bind(now.as_millis())
-        .bind(limit)
-        .fetch_all(self.readers())
-        .await?;
-        rows.into_iter().map(TryInto::try_into).collect()
+             FROM reports WHERE id IN (",
+            heads!(),
+            ")"
+        ));
+        except.push_to(&mut query);
+        query.push(" AND due_at <= ").push_bind(now.as_millis());
+        query.push(" ORDER BY id LIMIT ").push_bind(limit);
+        let rows: Vec<Row> = query.build_query_as().fetch_all(self.readers()).await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| (ReportId(row.id), row.try_into()))
+            .collect())
     }
 
     /// When the next report is due, if one waits; may be in the past.
     ///
     /// # Errors
     /// Where the database can't be read.
-    pub async fn next_report_at(&self) -> Result<Option<Timestamp>> {
-        let due: Option<i64> = sqlx::query_scalar(
-            "SELECT MIN(due_at) FROM reports WHERE id IN ( \
-               SELECT MIN(id) FROM reports WHERE settled_at IS NULL \
-               GROUP BY forge, repo, commit_sha, workflow \
-             )",
-        )
-        .fetch_one(self.readers())
-        .await?;
+    pub async fn next_report_at(&self, except: &Except) -> Result<Option<Timestamp>> {
+        let mut query = QueryBuilder::<Sqlite>::new(concat!(
+            "SELECT MIN(due_at) FROM reports WHERE id IN (",
+            heads!(),
+            ")"
+        ));
+        except.push_to(&mut query);
+        let due: Option<i64> = query.build_query_scalar().fetch_one(self.readers()).await?;
         Ok(json::moment(due))
     }
 
@@ -290,12 +327,10 @@ pub(crate) async fn last(
     .bind(pipeline.0)
     .fetch_all(database)
     .await?;
-    rows.into_iter()
-        .map(|(workflow, state, description)| {
-            let state: CommitState = read_word(&state, "state", || {
-                format!("a report of pipeline {pipeline}")
-            })?;
-            Ok((workflow, CommitStatus { state, description }))
-        })
-        .collect()
+    // One that can't be read is as good as none: whatever is to be told next differs from it.
+    let read = |(workflow, state, description): (String, String, String)| {
+        let state: CommitState = read_word(&state, "state", String::new).ok()?;
+        Some((workflow, CommitStatus { state, description }))
+    };
+    Ok(rows.into_iter().filter_map(read).collect())
 }

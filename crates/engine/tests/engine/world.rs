@@ -13,9 +13,10 @@ use store::{Job, Logs, Store};
 use tempfile::TempDir;
 
 use super::actor::{Actor, Stage};
+use super::forge::Listener;
 
 /// How long anything may take that a test waits for.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A clock that stands still, and numbers that count.
 #[derive(Debug, Default)]
@@ -45,6 +46,7 @@ impl World for TestWorld {
 pub struct Ci {
     pub dir: TempDir,
     pub stage: Stage,
+    pub forge: Listener,
     pub world: Arc<TestWorld>,
     pub engine: Engine,
     tasks: Option<EngineTasks>,
@@ -59,10 +61,12 @@ impl Ci {
     pub async fn start_with(tweak: fn(&mut EngineSettings)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (stage, world) = (Stage::default(), Arc::new(TestWorld::default()));
-        let (engine, tasks) = start(&dir, &stage, &world, tweak).await;
+        let forge = Listener::new(world.clone());
+        let (engine, tasks) = start(&dir, &stage, &forge, &world, tweak).await;
         Self {
             dir,
             stage,
+            forge,
             world,
             engine,
             tasks: Some(tasks),
@@ -102,7 +106,8 @@ impl Ci {
     /// A new engine over what the old one left.
     pub async fn restart(&mut self) {
         self.stop().await;
-        let (engine, tasks) = start(&self.dir, &self.stage, &self.world, self.tweak).await;
+        let (engine, tasks) =
+            start(&self.dir, &self.stage, &self.forge, &self.world, self.tweak).await;
         self.engine = engine;
         self.tasks = Some(tasks);
     }
@@ -113,7 +118,7 @@ impl Ci {
         self.engine.submit(trigger(path)).await.unwrap().id
     }
 
-    fn folder(&self, config: &str) -> PathBuf {
+    pub fn folder(&self, config: &str) -> PathBuf {
         let folder = tempfile::Builder::new()
             .prefix("project")
             .tempdir_in(self.dir.path())
@@ -235,6 +240,7 @@ pub fn status_of(jobs: &[Job], name: &str) -> Option<Status> {
 async fn start(
     dir: &TempDir,
     stage: &Stage,
+    forge: &Listener,
     world: &Arc<TestWorld>,
     tweak: fn(&mut EngineSettings),
 ) -> (Engine, EngineTasks) {
@@ -246,7 +252,7 @@ async fn start(
         store: Store::open(&database).await.unwrap(),
         logs: Logs::new(dir.path().join("logs")),
         source: Source::new(SourceSettings::new(dir.path().join("mirrors"))),
-        forges: Vec::new(),
+        forges: vec![Arc::new(forge.clone())],
         executors: vec![Arc::new(Actor(stage.clone()))],
         world: world.clone(),
         settings,

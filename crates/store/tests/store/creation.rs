@@ -7,7 +7,7 @@ use model::{
 use store::{Created, StoreError};
 
 use crate::world::{
-    World, approval, delivered_push, job, plan, planned, push, requirement, t, uuids,
+    World, approval, delivered_push, due, job, plan, planned, push, requirement, t, uuids,
 };
 
 #[tokio::test]
@@ -298,7 +298,7 @@ async fn a_commit_that_is_found_later_is_told_of_from_then_on() {
         .unwrap()[0]
         .id;
     world.store.claim_preparation(&[], t(2)).await.unwrap();
-    assert_eq!(world.store.due_reports(t(9), 9).await.unwrap(), []);
+    assert_eq!(due(&world.store, 9).await, []);
 
     let commit: CommitSha = "b".repeat(40).parse().unwrap();
     world.store.set_commit(id, &commit).await.unwrap();
@@ -311,8 +311,8 @@ async fn a_commit_that_is_found_later_is_told_of_from_then_on() {
         .end_preparation(id, OutcomeKind::Error, "no disk", t(3))
         .await
         .unwrap();
-    let due = world.store.due_reports(t(9), 9).await.unwrap();
-    assert_eq!((due.len(), &due[0].commit), (1, &commit));
+    let reports = due(&world.store, 9).await;
+    assert_eq!((reports.len(), &reports[0].commit), (1, &commit));
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use store::StoreError;
 
 use crate::memory::{Model, Refused, id_of};
-use crate::world::{World, approval, delivered_push, events, job, push, t, told_push, uuids};
+use crate::world::{World, approval, delivered_push, due, events, job, push, t, told_push, uuids};
 
 /// What can be done; places are taken modulo what there is.
 #[derive(Clone, Debug)]
@@ -353,8 +353,8 @@ impl History {
             .collect();
         assert_eq!(found, self.model.events);
 
-        while let due @ [_, ..] = &store.due_reports(self.model.now, 100).await.unwrap()[..] {
-            for report in due {
+        while let reports @ [_, ..] = &due(store, self.model.now.as_millis()).await[..] {
+            for report in reports {
                 assert_eq!(report.forge, ForgeKind::Github);
                 store
                     .report_delivered(report.id, self.model.now)

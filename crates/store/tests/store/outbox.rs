@@ -1,12 +1,14 @@
 //! What forges are told, in which order, and what happens when they don't listen.
 
-use model::{CommitState, JobEvent, JobId, Outcome, Plan, ReportId, WorkflowSpec};
-use store::{DueReport, Store};
+use model::{CommitState, ForgeKind, JobEvent, JobId, Outcome, Plan, ReportId, WorkflowSpec};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Executor};
+use store::{DueReport, Except, Store};
 
-use crate::world::{World, job, plan, planned, t, told_push};
+use crate::world::{World, due, job, plan, planned, t, told_push};
 
-async fn due(store: &Store, now: i64) -> Vec<DueReport> {
-    store.due_reports(t(now), 100).await.unwrap()
+async fn next_at(store: &Store) -> Option<model::Timestamp> {
+    store.next_report_at(&Except::default()).await.unwrap()
 }
 
 fn words(reports: &[DueReport]) -> Vec<(Option<&str>, CommitState, &str)> {
@@ -63,7 +65,7 @@ async fn a_forge_that_was_away_hears_the_first_word_and_the_last() {
     );
     store.report_delivered(last[0].id, t(103)).await.unwrap();
     assert_eq!(due(store, 999).await, []);
-    assert_eq!(store.next_report_at().await.unwrap(), None);
+    assert_eq!(next_at(store).await, None);
 }
 
 #[tokio::test]
@@ -72,13 +74,13 @@ async fn a_report_that_fails_is_tried_again_and_holds_back_those_behind_it() {
     let store = &world.store;
     run(store, 10).await;
     let first = due(store, 100).await.remove(0);
-    assert_eq!(store.next_report_at().await.unwrap(), Some(t(10)));
+    assert_eq!(next_at(store).await, Some(t(10)));
     store
         .retry_report(first.id, t(500), "502 from api.github.com")
         .await
         .unwrap();
     assert_eq!(due(store, 499).await, []);
-    assert_eq!(store.next_report_at().await.unwrap(), Some(t(500)));
+    assert_eq!(next_at(store).await, Some(t(500)));
     let again = due(store, 500).await;
     assert_eq!(
         again,
@@ -178,4 +180,79 @@ async fn several_workflows_are_told_of_each_by_itself() {
             (Some("test"), CommitState::Pending, "running"),
         ]
     );
+}
+
+#[tokio::test]
+async fn what_is_passed_over_is_neither_due_nor_next() {
+    let world = World::new().await;
+    let store = &world.store;
+    run(store, 10).await;
+    planned(store, told_push("b"), &plan(vec![job("build", &[])]), 20).await;
+    let reports = due(store, 100).await;
+    let [a, b] = &reports[..] else {
+        panic!("{reports:?}");
+    };
+    let under_way = Except {
+        reports: vec![a.id],
+        ..Except::default()
+    };
+    let left = store.due_reports(t(100), 1, &under_way).await.unwrap();
+    assert_eq!(left.len(), 1);
+    assert_eq!(
+        left[0].1.as_ref().unwrap(),
+        b,
+        "and none that waits behind a"
+    );
+    assert_eq!(store.next_report_at(&under_way).await.unwrap(), Some(t(20)));
+    let forge = Except {
+        forges: vec![ForgeKind::Github],
+        ..Except::default()
+    };
+    assert!(
+        store
+            .due_reports(t(100), 9, &forge)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    assert_eq!(store.next_report_at(&forge).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_holds_up_nobody_else() {
+    let world = World::new().await;
+    let store = &world.store;
+    planned(store, told_push("a"), &plan(vec![job("build", &[])]), 10).await;
+    planned(store, told_push("b"), &plan(vec![job("build", &[])]), 20).await;
+    let mut raw = SqliteConnectOptions::new()
+        .filename(world.folder.path().join("popsicle.db"))
+        .connect()
+        .await
+        .unwrap();
+    raw.execute("UPDATE reports SET state = 'odd' WHERE id = 1")
+        .await
+        .unwrap();
+    let found = store
+        .due_reports(t(100), 9, &Except::default())
+        .await
+        .unwrap();
+    let (id, unreadable) = &found[0];
+    assert_eq!(*id, ReportId(1));
+    assert_eq!(
+        unreadable.as_ref().unwrap_err().to_string(),
+        "the stored state of report 1 can't be read"
+    );
+    assert_eq!(found[1].1.as_ref().unwrap().repo.as_str(), "octo/b");
+
+    // Its pipeline goes on, and is told of.
+    store.drop_report(*id, "unreadable", t(101)).await.unwrap();
+    let runner = store
+        .ensure_local_runner("localhost", 1, t(102))
+        .await
+        .unwrap();
+    let claim = store.claim_job(runner, t(103)).await.unwrap().unwrap();
+    assert_eq!(claim.pipeline.id.0, 1);
+    let due = due(store, 104).await;
+    assert_eq!(due[1].status.description, "running");
+    assert_eq!(due[1].repo.as_str(), "octo/a");
 }

@@ -7,7 +7,7 @@ use model::{
     Plan, Requirement, RunStep, RunsIn, StepAction, StepSpec, StepWhen, Timestamp, Trigger,
     TriggerKind, WorkflowSpec,
 };
-use store::{Job, Pipeline, Store};
+use store::{DueReport, Except, Job, Pipeline, Store};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -185,4 +185,11 @@ pub async fn planned(
 /// Every event that is stored.
 pub async fn events(store: &Store) -> Vec<Event> {
     store.events_after(EventId(0), u32::MAX).await.unwrap()
+}
+
+/// Up to a hundred reports that are due.
+pub async fn due(store: &Store, now: i64) -> Vec<DueReport> {
+    let found = store.due_reports(t(now), 100, &Except::default()).await;
+    let reports = found.unwrap().into_iter();
+    reports.map(|(_, report)| report.unwrap()).collect()
 }

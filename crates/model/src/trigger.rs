@@ -17,7 +17,8 @@ pub struct Trigger {
     pub origin: Origin,
     /// The commit; none for a folder that no commit describes.
     pub commit: Option<CommitSha>,
-    /// The branch or tag that the commit was found under.
+    /// The branch or tag that the commit was found under. A fork's branch is none of the project's, so
+    /// that it must not have the name of one: a pull request from a fork has `pull/7`.
     pub git_ref: Option<GitRef>,
     /// The commit that the ref pointed to before, for a push.
     #[serde(default)]
@@ -127,9 +128,15 @@ pub struct PullRequest {
     pub base_branch: String,
     /// Whether its commits live in another repository than the project's.
     pub from_fork: bool,
+    /// That repository; none if it is the project's, or was deleted.
+    #[serde(default)]
+    pub fork: Option<RepoName>,
     /// The ref under which the project's own repository has its commits
     /// (`refs/pull/7/head` on GitHub).
     pub fetch_ref: String,
+    /// Its page on the forge.
+    #[serde(default)]
+    pub url: Option<String>,
 }
 
 /// Which earlier pipeline a rerun repeats.

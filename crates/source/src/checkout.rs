@@ -29,7 +29,7 @@ pub(crate) struct Checkout {
 pub(crate) enum Branch {
     /// A local branch. The project's own repository has one of that name, so that it is tracked.
     Own(String),
-    /// A local branch, named as in the fork that it comes from.
+    /// A local branch that the project's own repository does not have: a pull request's from a fork.
     Foreign(String),
     /// No branch.
     Detached,

@@ -42,7 +42,22 @@ pub(crate) fn variables(claim: &Claim, public_url: Option<&str>) -> Vec<(String,
         both("USERNAME", author);
     }
     if let Some(pull_request) = &trigger.pull_request {
-        both("PR_NUMBER", &pull_request.number.to_string());
+        if let Some(url) = &pull_request.url {
+            both("PULL_REQUEST", url);
+            both("PULL_REQUESTS", url);
+        }
+        // CircleCI sets these for forks alone: that one of them is set is how scripts know a fork.
+        if pull_request.from_fork {
+            both("PR_NUMBER", &pull_request.number.to_string());
+        }
+        if let Some((owner, short)) = pull_request
+            .fork
+            .as_ref()
+            .and_then(|fork| fork.as_str().rsplit_once('/'))
+        {
+            both("PR_USERNAME", owner);
+            both("PR_REPONAME", short);
+        }
     }
     match &trigger.origin {
         model::Origin::Git { url } => both("REPOSITORY_URL", url),

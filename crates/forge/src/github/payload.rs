@@ -53,6 +53,7 @@ pub(super) struct PullRequestEvent {
 #[derive(Debug, Deserialize)]
 pub(super) struct PullRequest {
     pub(super) title: String,
+    pub(super) html_url: Option<String>,
     pub(super) user: Option<User>,
     pub(super) head: Head,
     pub(super) base: Base,

@@ -8,6 +8,7 @@ use model::{
     Delivery, ForgeKind, GitRef, InvalidName, Origin, PullRequest, RepoName, Trigger, TriggerKind,
 };
 use serde::de::IgnoredAny;
+use url::Url;
 
 use super::payload;
 use crate::{Received, Secret, WebhookError, json, origin, signature};
@@ -181,24 +182,38 @@ fn pull_request(body: &[u8], delivery: Option<Delivery>) -> Result<Received, Web
     } = json::read(body)?;
     let payload::PullRequest {
         title,
+        html_url,
         user,
         head,
         base,
     } = pull_request;
-    let git_ref = branch(&head.branch).map_err(|error| invalid("pull_request.head.ref", &error))?;
+    let own_branch =
+        branch(&head.branch).map_err(|error| invalid("pull_request.head.ref", &error))?;
     branch(&base.branch).map_err(|error| invalid("pull_request.base.ref", &error))?;
     let (repo, origin) = code(repository)?;
     if asks_to_skip(&title) {
         return Ok(ignored("the pull request's title asks to skip CI"));
     }
+    // A fork that is gone is a fork.
+    let from_fork = head.repo.as_ref().is_none_or(|head| head.full_name != repo);
+    let git_ref = if from_fork {
+        // Its branch may be called `main`, and a step that deploys `main` must not deploy that.
+        // CircleCI gives it the same name.
+        GitRef::Branch(format!("pull/{number}"))
+    } else {
+        own_branch
+    };
     Ok(Received::Trigger(Box::new(Trigger {
         kind: TriggerKind::PullRequest,
-        // A fork that is gone is a fork.
         pull_request: Some(PullRequest {
             number,
             base_branch: base.branch,
-            from_fork: head.repo.is_none_or(|head| head.full_name != repo),
+            from_fork,
+            fork: head.repo.map(|head| head.full_name).filter(|_| from_fork),
             fetch_ref: format!("refs/pull/{number}/head"),
+            url: html_url
+                .and_then(|url| Url::parse(&url).ok())
+                .map(Into::into),
         }),
         repo,
         origin,

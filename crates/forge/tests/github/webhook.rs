@@ -148,7 +148,9 @@ fn a_pull_request() {
             number: 2,
             base_branch: "master".to_owned(),
             from_fork: false,
+            fork: None,
             fetch_ref: "refs/pull/2/head".to_owned(),
+            url: Some("https://github.com/Codertocat/Hello-World/pull/2".to_owned()),
         }),
         rerun: None,
         forge: Some(ForgeKind::Github),
@@ -162,14 +164,29 @@ fn a_pull_request() {
 }
 
 #[test]
-fn a_pull_request_from_a_fork() {
+fn a_pull_request_from_a_fork_has_no_branch_of_the_projects() {
     let fork = json!("somebody/Hello-World");
     let fork = pull_request().with("/pull_request/head/repo/full_name", fork);
     let deleted = pull_request().with("/pull_request/head/repo", Value::Null);
-    for delivery in [fork, deleted] {
-        let trigger = delivery.trigger();
+    for (delivery, name) in [(fork, Some("somebody/Hello-World")), (deleted, None)] {
+        let trigger = delivery
+            .with("/pull_request/head/ref", json!("master"))
+            .trigger();
         assert_eq!(trigger.repo.as_str(), "Codertocat/Hello-World");
-        assert!(trigger.pull_request.expect("a pull request").from_fork);
+        assert_eq!(trigger.git_ref, Some(GitRef::Branch("pull/2".to_owned())));
+        let pull_request = trigger.pull_request.expect("a pull request");
+        assert!(pull_request.from_fork);
+        assert_eq!(pull_request.fork, name.map(|name| name.parse().unwrap()));
+        assert_eq!(pull_request.fetch_ref, "refs/pull/2/head");
+    }
+}
+
+#[test]
+fn a_pull_request_with_an_odd_page_has_none() {
+    for odd in [json!("no page"), Value::Null] {
+        let delivery = pull_request().with("/pull_request/html_url", odd);
+        let pull_request = delivery.trigger().pull_request.expect("a pull request");
+        assert_eq!(pull_request.url, None);
     }
 }
 

@@ -141,7 +141,9 @@ pub fn pull_request(number: u64, from_fork: bool) -> PullRequest {
         number,
         base_branch: "main".to_owned(),
         from_fork,
+        fork: None,
         fetch_ref: format!("refs/pull/{number}/head"),
+        url: None,
     }
 }
 

@@ -225,10 +225,11 @@ impl Engine {
         .await
     }
 
-    /// Reruns the newest pipeline of that commit, as a forge's button asks for.
+    /// Reruns the newest pipeline of that commit, as a forge's button asks for. If that has not ended,
+    /// it is what was asked for, and is given as repeated.
     ///
     /// # Errors
-    /// As [`Engine::rerun`]; `None` where the commit never had a pipeline.
+    /// As [`Engine::submit`]; `None` where the commit never had a pipeline.
     pub async fn rerequest(
         &self,
         repo: &RepoName,
@@ -237,33 +238,34 @@ impl Engine {
     ) -> Result<Option<Created>, EngineError> {
         let filter = PipelineFilter {
             repo: Some(repo.clone()),
+            commit: Some(commit.clone()),
             ..PipelineFilter::default()
         };
-        let mut page = Page::default();
-        loop {
-            let found = self.shared.store.pipelines(&filter, &page).await?;
-            let newest = found
-                .items
-                .into_iter()
-                .find(|p| p.trigger.commit.as_ref() == Some(commit));
-            if let Some(earlier) = newest {
-                let rerun = Rerun {
-                    of: earlier.id,
-                    from: RerunFrom::Start,
-                };
-                let trigger = Trigger {
-                    kind: TriggerKind::Rerun,
-                    rerun: Some(rerun),
-                    delivery,
-                    ..earlier.trigger
-                };
-                return self.submit(trigger).await.map(Some);
-            }
-            match found.next {
-                Some(cursor) => page.cursor = Some(cursor),
-                None => return Ok(None),
-            }
+        let newest = Page {
+            limit: 1,
+            cursor: None,
+        };
+        let found = self.shared.store.pipelines(&filter, &newest).await?;
+        let Some(earlier) = found.items.into_iter().next() else {
+            return Ok(None);
+        };
+        if !earlier.status.is_ended() {
+            return Ok(Some(Created {
+                id: earlier.id,
+                repeated: true,
+            }));
         }
+        let rerun = Rerun {
+            of: earlier.id,
+            from: RerunFrom::Start,
+        };
+        let trigger = Trigger {
+            kind: TriggerKind::Rerun,
+            rerun: Some(rerun),
+            delivery,
+            ..earlier.trigger
+        };
+        self.submit(trigger).await.map(Some)
     }
 
     /// Ends a pipeline: what waits at once, what runs as soon as it has stopped.

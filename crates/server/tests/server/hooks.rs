@@ -1,11 +1,12 @@
 //! What forges send.
 
+use model::Status;
 use reqwest::Method;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use crate::world::{Answer, Ci, PATIENCE, REPO, nowhere, sign};
+use crate::world::{Answer, Ci, PATIENCE, REPO, nowhere, one_job, sign};
 
 fn push() -> serde_json::Value {
     Ci::push_of(&nowhere())
@@ -100,6 +101,24 @@ async fn a_rerequested_check_runs_the_commit_again() {
     let rerun = ci.get("/pipelines/2").await.json();
     assert_eq!(rerun["rerun_of"], first.0);
     assert_eq!(rerun["trigger"], "rerun");
+}
+
+#[tokio::test]
+async fn a_rerequested_check_whose_pipeline_runs_is_that_pipeline() {
+    let ci = Ci::start().await;
+    let gate = ci.gate("gate");
+    let commit = ci.commit(&one_job(&format!("cat {}", gate.path.display())));
+    let push = Ci::push_of(&commit).to_string();
+    Answer::of(ci.delivery("push", push.as_bytes())).await;
+    let body = json!({
+        "action": "rerequested",
+        "check_suite": {"head_sha": commit.sha},
+        "repository": {"full_name": REPO},
+    });
+    let answer = Answer::of(ci.delivery("check_suite", body.to_string().as_bytes())).await;
+    assert_eq!(answer.json(), json!({"status": "queued", "pipeline_id": 1}));
+    gate.open().await;
+    ci.until(model::PipelineId(1), Status::is_ended).await;
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use engine::Engine;
 use http::StatusCode;
 use http::header::LOCATION;
-use model::{GitRef, Origin, PipelineId, RepoName, Trigger, TriggerKind};
+use model::{ForgeKind, GitRef, Origin, PipelineId, RepoName, Trigger, TriggerKind};
 use serde::Deserialize;
 use store::{Page, PipelineFilter};
 
@@ -57,11 +57,12 @@ pub(crate) async fn create(
             "the field `ref` (a branch or a tag) or the field `sha` (a commit) is needed",
         ));
     }
-    let origin = match &new.url {
-        Some(url) => Origin::Git {
-            url: forge::clone_url(url)
-                .map_err(|why| ApiError::invalid(format!("the field `url` is not valid: {why}")))?,
-        },
+    let (origin, forge) = match &new.url {
+        Some(url) => {
+            let url = forge::clone_url(url)
+                .map_err(|why| ApiError::invalid(format!("the field `url` is not valid: {why}")))?;
+            (Origin::Git { url }, None)
+        }
         None => known_origin(&engine, &new.repo).await?,
     };
     let created = engine
@@ -76,7 +77,7 @@ pub(crate) async fn create(
             message: None,
             pull_request: None,
             rerun: None,
-            forge: None,
+            forge,
             delivery: None,
         })
         .await?;
@@ -127,8 +128,11 @@ async fn made(engine: &Engine, id: PipelineId) -> Result<Response, ApiError> {
     Ok((StatusCode::CREATED, location, Json(pipeline)).into_response())
 }
 
-/// Where the code of a project was the last time.
-async fn known_origin(engine: &Engine, repo: &RepoName) -> Result<Origin, ApiError> {
+/// Where the code of a project was the last time, and who was told of it.
+async fn known_origin(
+    engine: &Engine,
+    repo: &RepoName,
+) -> Result<(Origin, Option<ForgeKind>), ApiError> {
     let filter = PipelineFilter {
         repo: Some(repo.clone()),
         ..PipelineFilter::default()
@@ -138,12 +142,13 @@ async fn known_origin(engine: &Engine, repo: &RepoName) -> Result<Origin, ApiErr
         cursor: None,
     };
     let newest = engine.store().pipelines(&filter, &page).await?.items.pop();
-    newest.map(|pipeline| pipeline.trigger.origin).ok_or_else(|| {
-        ApiError::invalid(format!(
+    let Some(newest) = newest else {
+        return Err(ApiError::invalid(format!(
             "the field `url` is needed: `{repo}` had no pipeline yet, so nobody knows where its \
              code is"
-        ))
-    })
+        )));
+    };
+    Ok((newest.trigger.origin, newest.trigger.forge))
 }
 
 /// A ref in full, or a branch by its name alone.

@@ -233,6 +233,24 @@ async fn somebody_asks_for_a_pipeline() {
 }
 
 #[tokio::test]
+async fn a_forge_hears_of_what_is_asked_for_of_its_projects() {
+    let ci = Ci::start().await;
+    let pushed = ci.push_nothing().await;
+    let commit = nowhere();
+    let asked = json!({"repo": REPO, "sha": commit.sha});
+    assert_eq!(ci.post("/pipelines", &asked).await.status, 201);
+    let elsewhere = json!({"repo": REPO, "sha": commit.sha, "url": commit.url});
+    assert_eq!(ci.post("/pipelines", &elsewhere).await.status, 201);
+    let mut told = Vec::new();
+    for id in pushed.0..=pushed.0 + 2 {
+        let pipeline = ci.engine.store().pipeline(model::PipelineId(id)).await;
+        told.push(pipeline.unwrap().trigger.forge);
+    }
+    let github = Some(model::ForgeKind::Github);
+    assert_eq!(told, [github, github, None]);
+}
+
+#[tokio::test]
 async fn asking_for_what_can_not_be_is_refused() {
     let ci = Ci::start().await;
     let url = "https://example.com/octo/repo.git";

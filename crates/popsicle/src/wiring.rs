@@ -95,11 +95,17 @@ pub fn engine_settings(settings: &Settings, jobs: PathBuf) -> EngineSettings {
 }
 
 /// The address that clones start with, given the API's: `https://github.com` for GitHub itself,
-/// the API's own host for GitHub Enterprise.
+/// `https://<tenant>.ghe.com` for GitHub Enterprise Cloud with data residency, and the API's own host for
+/// GitHub Enterprise Server.
 fn web_address(api: &Url) -> String {
-    match api.host_str() {
-        Some("api.github.com") => "https://github.com".to_owned(),
-        Some(_) | None => api.origin().ascii_serialization(),
+    let web = match api.host_str() {
+        Some("api.github.com") => Some("github.com"),
+        Some(host) if host.ends_with(".ghe.com") => host.strip_prefix("api."),
+        Some(_) | None => None,
+    };
+    match web {
+        Some(host) => format!("https://{host}"),
+        None => api.origin().ascii_serialization(),
     }
 }
 
@@ -112,6 +118,7 @@ mod tests {
         for (api, web) in [
             ("https://api.github.com", "https://github.com"),
             ("https://ghe.example.com/api/v3", "https://ghe.example.com"),
+            ("https://api.octocorp.ghe.com", "https://octocorp.ghe.com"),
             ("http://127.0.0.1:8080/", "http://127.0.0.1:8080"),
         ] {
             assert_eq!(web_address(&Url::parse(api).unwrap()), web);

@@ -1,6 +1,9 @@
 //! The forge hears how its commits fare, also if it is not always there.
 
-use crate::world::{Answer, Ci, Repo, has_machine_jobs, until};
+use insta::assert_snapshot;
+use serde_json::{Value, json};
+
+use crate::world::{Answer, Ci, Repo, Webhook, has_machine_jobs, until};
 
 const QUICK: &str = "
 version: 2.1
@@ -120,4 +123,89 @@ async fn statuses_have_the_name_that_is_set() {
     let last = ci.github.statuses().pop().expect("it was told");
     assert_eq!(last.context, "ci/lab");
     assert_eq!(last.target_url, "https://ci.example.com/lab/ui/pipelines/1");
+}
+
+#[tokio::test]
+async fn a_token_that_has_expired_is_one_warning_a_project() {
+    let ci = Ci::start().await;
+    let (denied, heard) = (Repo::empty("octo/denied"), Repo::empty("octo/heard"));
+    ci.github
+        .answer_next([Answer::BadCredentials, Answer::BadCredentials]);
+    for commit in ["First", "Second"] {
+        denied.commit(commit, &[]);
+        ci.push(&denied).await;
+    }
+    until("the forge was asked of both commits", async || {
+        (ci.github.requests() == 2).then_some(())
+    })
+    .await;
+    heard.commit("First", &[]);
+    ci.push(&heard).await;
+    until_told(&ci, &heard.head(), "failure").await;
+    let log = ci.server_log();
+    assert_eq!(log.matches("Bad credentials").count(), 1, "{log}");
+    assert_eq!(ci.github.requests(), 4, "what was denied waits");
+}
+
+/// What GitHub sends of a pull request whose commit is `head` and lies in another repository.
+fn pull_request_from_a_fork(repo: &Repo, number: u64, head: &str) -> Value {
+    json!({
+        "action": "opened",
+        "number": number,
+        "pull_request": {
+            "title": "Help",
+            "html_url": format!("https://github.com/{}/pull/{number}", repo.name),
+            "user": {"login": "stranger"},
+            "head": {"ref": "main", "sha": head, "repo": {"full_name": "stranger/repo-1"}},
+            "base": {"ref": "main"},
+        },
+        "repository": {"full_name": repo.name, "clone_url": repo.url()},
+    })
+}
+
+#[tokio::test]
+async fn a_pull_request_from_a_fork_is_never_the_projects_own_branch() {
+    if !has_machine_jobs().await {
+        return;
+    }
+    let ci = Ci::start().await;
+    let repo = Repo::with_config(
+        "
+version: 2.1
+jobs:
+  build:
+    machine: true
+    steps:
+      - checkout
+      - run: |
+          git log -1 --format=%s
+          git status --short --branch
+          env | grep -E '^CIRCLE_(BRANCH|PR_|PULL_)' | sort
+workflows: {main: {jobs: [build]}}
+",
+    );
+    let base = repo.head();
+    let head = repo.commit("A stranger's change", &[]);
+    repo.git(&["update-ref", "refs/pull/7/head", &head]);
+    repo.git(&["reset", "--quiet", "--hard", &base]);
+    let payload = pull_request_from_a_fork(&repo, 7, &head);
+    let webhook = Webhook::new("pull_request", &payload);
+    let id = ci.deliver(&webhook).await.pipeline();
+    assert_eq!(ci.settled(id).await, "pipeline success\n  build  success");
+    let log = ci.log(id, "build").await.replace(&head[..7], "COMMIT");
+    assert_snapshot!(log, @"
+    HEAD is now at COMMIT A stranger's change
+    A stranger's change
+    ## pull/7
+    CIRCLE_BRANCH=pull/7
+    CIRCLE_PR_NUMBER=7
+    CIRCLE_PR_REPONAME=repo-1
+    CIRCLE_PR_USERNAME=stranger
+    CIRCLE_PULL_REQUEST=https://github.com/octo/repo/pull/7
+    CIRCLE_PULL_REQUESTS=https://github.com/octo/repo/pull/7
+    ");
+    until_told(&ci, &head, "success").await;
+    assert_eq!(ci.get("/pipelines?branch=main").await.json(), json!([]));
+    let listed = ci.get("/pipelines?branch=pull/7").await.json();
+    assert_eq!(listed[0]["pull_request"], 7);
 }

@@ -26,6 +26,8 @@ pub enum Answer {
     TooMany { retry_after: u32 },
     /// 403, with the headers that say that the hour's requests are used up until now.
     RateLimited,
+    /// 401, as after the token has expired.
+    BadCredentials,
     /// Not at all.
     Silence,
 }
@@ -164,11 +166,7 @@ async fn status(
         memory.requests += 1;
         if !is_known {
             memory.strangers += 1;
-            return (
-                StatusCode::UNAUTHORIZED,
-                Json(json!({"message": "Bad credentials"})),
-            )
-                .into_response();
+            return bad_credentials();
         }
         let answer = memory.answers.pop_front().unwrap_or(Answer::Created);
         if matches!(answer, Answer::Created) {
@@ -208,8 +206,14 @@ async fn status(
             Json(json!({"message": "API rate limit exceeded"})),
         )
             .into_response(),
+        Answer::BadCredentials => bad_credentials(),
         Answer::Silence => std::future::pending().await,
     }
+}
+
+fn bad_credentials() -> Response {
+    let body = Json(json!({"message": "Bad credentials"}));
+    (StatusCode::UNAUTHORIZED, body).into_response()
 }
 
 /// Seconds since the epoch.

@@ -209,3 +209,16 @@ workflows: {main: {jobs: [build]}}
     let listed = ci.get("/pipelines?branch=pull/7").await.json();
     assert_eq!(listed[0]["pull_request"], 7);
 }
+
+#[tokio::test]
+async fn a_tag_is_told_of_on_the_commit_behind_it() {
+    let ci = Ci::start().await;
+    let repo = Repo::with(&[("README.md", "no config")]);
+    let object = repo.tag("v1.0");
+    let mut payload = repo.push_of("refs/tags/v1.0", &object);
+    payload["head_commit"] = Value::Null;
+    let id = ci.deliver(&Webhook::new("push", &payload)).await.pipeline();
+    ci.settled(id).await;
+    until_told(&ci, &repo.head(), "failure").await;
+    assert_eq!(ci.pipeline(id).await["commit_sha"], repo.head());
+}

@@ -138,8 +138,9 @@ async fn plan(shared: &Shared, pipeline: &Pipeline) -> Result<(Plan, String), No
         ));
     }
     let tree = shared.source.fetch(&pipeline.trigger).await?;
-    if pipeline.trigger.commit.is_none()
-        && let Some(commit) = tree.commit()
+    // It may have had none, or the id of an annotated tag's object, which no forge has statuses of.
+    if let Some(commit) = tree.commit()
+        && pipeline.trigger.commit.as_ref() != Some(commit)
     {
         shared.store.set_commit(pipeline.id, commit).await?;
     }

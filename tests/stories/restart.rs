@@ -1,5 +1,9 @@
 //! The server may die at any moment: no answered webhook, no job and no line of a log is lost with it.
 
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
+
 use insta::assert_snapshot;
 use serde_json::Value;
 use tokio::task::JoinSet;
@@ -343,6 +347,55 @@ async fn who_watches_and_reads_goes_on_over_a_restart() {
     assert_eq!(watched.code, Some(0), "{watched:?}");
     assert!(watched.stdout.contains("build  success"), "{watched:?}");
     assert_counted(&ci, id).await;
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_the_server_at_once() {
+    let ci = Ci::prepare(&[]).await;
+    let server = ci.start_cli(&["serve", "--listen", "127.0.0.1:0"]);
+    let said = server.until_it_says("popsicle::command::serve").await;
+    let (_, address) = said
+        .split_once("url=http://localhost:")
+        .expect("it says where");
+    let port: String = address.chars().take_while(char::is_ascii_digit).collect();
+    let address = format!("127.0.0.1:{port}");
+
+    // A request that is waited for, as it was begun before the stop.
+    let mut slow = TcpStream::connect(&address).expect("the server listens");
+    slow.set_read_timeout(Some(Duration::from_secs(60)))
+        .expect("a read can have a bound");
+    slow.write_all(b"POST /pipelines HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n")
+        .expect("the server reads");
+    let mut go_on = [0; 12];
+    slow.read_exact(&mut go_on)
+        .expect("the server wants the body");
+    assert_eq!(&go_on, b"HTTP/1.1 100");
+    server.terminate();
+    until("the server listens no more", async || {
+        TcpStream::connect(&address).is_err().then_some(())
+    })
+    .await;
+    server.terminate();
+    let told = server.told().await;
+    assert_eq!(told.code, Some(3), "{told:?}");
+    assert!(told.stderr.contains("second signal"), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_still_starting_can_be_stopped() {
+    let ci = Ci::prepare(&[]).await;
+    // Docker that takes requests and answers none.
+    let docker = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let host = format!("tcp://{}", docker.local_addr().expect("it has an address"));
+    let server = ci.start_cli(&["serve", "--listen", "127.0.0.1:0", "--docker-host", &host]);
+    docker
+        .set_nonblocking(true)
+        .expect("a listener can be asked without waiting");
+    let _asked = until("the server asks Docker", async || docker.accept().ok()).await;
+    server.terminate();
+    let told = server.told().await;
+    assert_eq!(told.code, Some(0), "{told:?}");
+    assert!(told.stderr.contains("stopped before it served"), "{told:?}");
 }
 
 #[tokio::test]

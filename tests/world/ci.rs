@@ -423,6 +423,21 @@ impl Running {
         .await;
     }
 
+    /// Waits until it has said that beside its result; all that it has said.
+    pub async fn until_it_says(&self, text: &str) -> String {
+        until(&format!("it says {text:?}"), async || {
+            Some(read(&self.stderr)).filter(|said| said.contains(text))
+        })
+        .await
+    }
+
+    /// Asks it to end: `SIGTERM`.
+    pub fn terminate(&self) {
+        let pid = self.child.id().and_then(|pid| i32::try_from(pid).ok());
+        let pid = pid.and_then(Pid::from_raw).expect("the command runs");
+        rustix::process::kill_process(pid, Signal::TERM).expect("the command can be told to end");
+    }
+
     /// Waits for its end.
     pub async fn told(mut self) -> Told {
         let status = tokio::time::timeout(super::wait::PATIENCE, self.child.wait())

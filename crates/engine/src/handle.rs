@@ -78,6 +78,11 @@ pub struct EngineTasks {
 }
 
 impl EngineTasks {
+    /// Begins no more jobs and preparations from now on.
+    pub fn rest(&self) {
+        self.ends.finish.cancel();
+    }
+
     /// Takes no more work, and returns once every task has ended. Containers go on: the next engine
     /// over the same store takes them up again.
     pub async fn stop(mut self) {
@@ -88,7 +93,7 @@ impl EngineTasks {
     /// then ends them. Returns once no container and no folder of this engine's jobs is left, or could
     /// not be removed: for an engine whose store ends with it.
     pub async fn finish(mut self, patience: Duration) {
-        self.ends.finish.cancel();
+        self.rest();
         // In time or not, what is left is removed.
         let _ = tokio::time::timeout(patience, self.idle.cancelled()).await;
         self.end().await;

@@ -5,7 +5,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use engine::{Engine, EngineTasks, SystemWorld};
 use rustix::fs::FlockOperation;
@@ -20,23 +22,43 @@ use crate::error::{Exit, Failure};
 use crate::settings::{Settings, namespace, webhook_secret, webhook_secret_path};
 use crate::wiring;
 
-/// Serves until `SIGTERM` or `SIGINT`. Jobs that run then go on without the server.
+/// How long the engine and the store may take to stop. Whatever they leave, the next start finds.
+const STOP: Duration = Duration::from_secs(10);
+
+/// Serves until `SIGTERM` or `SIGINT`; a second one ends it at once. Jobs that run then go on without
+/// the server.
 pub async fn run(_: ServeArgs, settings: Settings) -> Result<Exit, Failure> {
-    let stop = stop_on_signals()?;
-    let listener = listen(&settings).await?;
+    let Signals { stop, at_once } = signals()?;
+    tokio::select! {
+        served = serve(&settings, stop) => served,
+        () = at_once.cancelled() => Err(Failure::unable("ended by a second signal, before all had stopped")),
+    }
+}
+
+async fn serve(settings: &Settings, stop: CancellationToken) -> Result<Exit, Failure> {
+    let listener = listen(settings).await?;
     let address = listener
         .local_addr()
         .map_err(|error| Failure::unable(format_args!("the listener has no address: {error}")))?;
-    let _lock = take_data_dir(&settings)?;
-    let place = Place::of(&settings)?;
-    let secret = webhook_secret(&settings)
+    let _lock = take_data_dir(settings)?;
+    let place = Place::of(settings)?;
+    let secret = webhook_secret(settings)
         .map_err(|error| Failure::unable(format_args!("can't keep the webhook secret: {error}")))?;
-    let github = wiring::github(&settings, secret)?;
+    let github = wiring::github(settings, secret)?;
     let forges = vec![github];
 
-    let store = Store::open(&settings.database_url).await.map_err(unable)?;
-    let (engine, mut tasks) =
-        start_engine(&settings, &place, store.clone(), forges.clone(), address).await?;
+    let start = async {
+        let store = Store::open(&settings.database_url).await.map_err(unable)?;
+        let (engine, tasks) =
+            start_engine(settings, &place, store.clone(), forges.clone(), address).await?;
+        Ok::<_, Failure>((store, engine, tasks))
+    };
+    // An engine of containers that does not answer must not keep us from stopping.
+    let Some(started) = stop.run_until_cancelled(start).await else {
+        tracing::info!("stopped before it served");
+        return Ok(Exit::Success);
+    };
+    let (store, engine, mut tasks) = started?;
     let parts = server::Parts {
         engine,
         forges,
@@ -57,23 +79,32 @@ pub async fn run(_: ServeArgs, settings: Settings) -> Result<Exit, Failure> {
         data = %settings.data_dir.display(),
         webhook_secret = %match &settings.webhook_secret {
             Some(secret) => format!("from {}", secret.source),
-            None => webhook_secret_path(&settings).display().to_string(),
+            None => webhook_secret_path(settings).display().to_string(),
         },
         statuses = if settings.github_token.is_some() { "sent" } else { "not sent: no GitHub token" },
         "popsicle {} serves",
         env!("CARGO_PKG_VERSION"),
     );
-    let serving = server::serve(listener, server::router(parts), stop.clone());
+    let mut serving = pin!(server::serve(listener, server::router(parts), stop.clone()));
     let served = tokio::select! {
-        served = serving => {
-            served.map_err(|error| Failure::unable(format_args!("could not serve: {error}")))
-        }
+        served = &mut serving => served,
         // Better to be started again than to take webhooks that nobody works on.
-        () = tasks.died() => Err(Failure::unable("a part of the engine died; its log says why")),
+        () = tasks.died() => Err(io::Error::other("a part of the engine died; the lines above say why")),
+        () = stop.cancelled() => {
+            // Answers under way may take their time; no job begins meanwhile.
+            tasks.rest();
+            serving.await
+        }
     };
+    let served = served.map_err(|error| Failure::unable(format_args!("could not serve: {error}")));
     tracing::info!("stopping; jobs that run go on, and the next server takes them up");
-    tasks.stop().await;
-    store.close().await;
+    let stopped = async {
+        tasks.stop().await;
+        store.close().await;
+    };
+    if tokio::time::timeout(STOP, stopped).await.is_err() {
+        tracing::warn!("not all had stopped within {} s", STOP.as_secs());
+    }
     served.map(|()| Exit::Success)
 }
 
@@ -182,22 +213,32 @@ fn take_folder(
     }
 }
 
-fn stop_on_signals() -> Result<CancellationToken, Failure> {
+/// What signals ask for.
+struct Signals {
+    /// Canceled by the first.
+    stop: CancellationToken,
+    /// Canceled by the second.
+    at_once: CancellationToken,
+}
+
+fn signals() -> Result<Signals, Failure> {
     let no_signals =
         |error: io::Error| Failure::unable(format_args!("can't listen to signals: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
-    let stop = CancellationToken::new();
-    let stopped = stop.clone();
+    let (stop, at_once) = (CancellationToken::new(), CancellationToken::new());
+    let tokens = [stop.clone(), at_once.clone()];
     // Ends with the process: there is nothing to join it for.
     tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+        for token in tokens {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            token.cancel();
         }
-        stopped.cancel();
     });
-    Ok(stop)
+    Ok(Signals { stop, at_once })
 }
 
 fn unable(error: impl std::error::Error) -> Failure {

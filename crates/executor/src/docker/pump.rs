@@ -1,13 +1,14 @@
 //! For jobs whose files are copied: output out of the container, answers into it.
 //!
 //! A pump appends the container's log to the job's, and holds the reading end of the job's FIFO. For
-//! each line that the engine writes there, it copies in what has changed in `work/` (the check-out
-//! may just have been laid there) and then writes the line to the FIFO inside, by a process of its own
-//! in the container.
+//! each line that the engine writes there, it copies in what has changed in `work/` and in the folder
+//! that the line's step finds at `CONTAINER_DIR` (the check-out may just have been laid there), and
+//! then writes the line to the FIFO inside, by a process of its own in the container.
 //!
 //! How much of the container's log has been taken is not written down: it is how long the job's log
 //! is, less what was there before the container started. So a new server goes on at the right byte,
-//! whenever the old one died. For that a pump must run, which `launch` and `wait` see to.
+//! whenever the old one died. For that a pump must run, which `launch` and `wait` see to; and nobody
+//! else may append to the log from the container's start on.
 
 use std::collections::HashMap;
 use std::fs;
@@ -82,15 +83,31 @@ impl Copied {
         Pump::new(daemon, container, dir, self, seen)
     }
 
-    /// A pump for a container that an earlier server launched. Its working directory is taken to be
-    /// as it is here; what the engine lays there from now on is copied.
+    /// What the engine may have laid out before it gave that answer: the working directory, and what
+    /// the step asked for to take elsewhere.
+    fn laid_out(&self, dir: &JobDir, answer: &str) -> Vec<Folder> {
+        let step = answer.split(' ').next().and_then(|step| step.parse().ok());
+        let trees = step.map(|step: u32| format!("tree.{step}"));
+        let trees = [Some("tree".to_owned()), trees].into_iter().flatten();
+        let trees = trees.map(|tree| (dir.io().join(&tree), format!("{CONTAINER_DIR}/{tree}")));
+        let there = trees.filter(|(from, _)| from.is_dir());
+        let trees = there.map(|(from, to)| Folder::owned_by(from, &to, self.uid, self.gid));
+        [self.work(dir)].into_iter().chain(trees).collect()
+    }
+
+    /// A pump for a container that an earlier server launched. If that one has copied what it laid in
+    /// the working directory, that is taken to be as it is here.
     pub(super) async fn resume(
         self,
         daemon: &Daemon,
         container: &str,
         dir: &JobDir,
     ) -> Result<Pump, ExecutorError> {
-        let seen = copy::see(dir.work()).await.map_err(io_error(&dir.work()))?;
+        let seen = if work_copied(dir).exists() {
+            copy::see(dir.work()).await.map_err(io_error(&dir.work()))?
+        } else {
+            Seen::default()
+        };
         Pump::new(daemon, container, dir, self, seen)
     }
 
@@ -207,8 +224,8 @@ impl Pump {
         let answers = Answers {
             daemon: &self.daemon,
             container: &self.container,
-            work: self.copied.work(&self.dir),
-            path: self.dir.answer(),
+            dir: &self.dir,
+            copied: &self.copied,
         };
         tokio::select! {
             ended = output.carry(patience) => ended,
@@ -351,8 +368,8 @@ impl From<ExecutorError> for Interrupted {
 struct Answers<'a> {
     daemon: &'a Daemon,
     container: &'a str,
-    work: Folder,
-    path: PathBuf,
+    dir: &'a JobDir,
+    copied: &'a Copied,
 }
 
 const UNANSWERED: &str = "could not answer the job's script";
@@ -367,8 +384,9 @@ impl Answers<'_> {
         mut seen: Seen,
         patience: Duration,
     ) -> Result<(), ExecutorError> {
+        let path = self.dir.answer();
         let mut answers = BufReader::new(answers).lines();
-        while let Some(answer) = answers.next_line().await.map_err(io_error(&self.path))? {
+        while let Some(answer) = answers.next_line().await.map_err(io_error(&path))? {
             let mut outage = Outage::new(patience);
             let delivery = loop {
                 match self.prepare(&answer, &mut seen).await {
@@ -388,10 +406,15 @@ impl Answers<'_> {
         Ok(())
     }
 
-    /// Copies what is new in `work/`, and makes the process that will deliver. Returns its id.
+    /// Copies what was laid out, and makes the process that will deliver. Returns its id.
     async fn prepare(&self, answer: &str, seen: &mut Seen) -> Result<String, ExecutorError> {
-        let work = vec![self.work.clone()];
-        *seen = copy::upload(self.daemon, self.container, work, seen.clone()).await?;
+        let folders = self.copied.laid_out(self.dir, answer);
+        *seen = copy::upload(self.daemon, self.container, folders, seen.clone()).await?;
+        let work = self.dir.work();
+        if seen.keys().any(|path| path.parent() == Some(&work)) {
+            let copied = work_copied(self.dir);
+            fs::write(&copied, "").map_err(io_error(&copied))?;
+        }
         let fifo = format!("{CONTAINER_DIR}/answer");
         let exec = CreateExecOptions {
             cmd: Some(vec!["/bin/sh", "-c", DELIVERY, &fifo, answer]),
@@ -402,6 +425,11 @@ impl Answers<'_> {
             .map_err(|error| trouble::unavailable(UNANSWERED, &error))?
             .id)
     }
+}
+
+/// There once what the engine laid in the working directory has been copied.
+fn work_copied(dir: &JobDir) -> PathBuf {
+    dir.path().join("docker-work-copied")
 }
 
 fn log_bytes(dir: &JobDir) -> Result<u64, ExecutorError> {

@@ -102,6 +102,35 @@ async fn an_answer_brings_what_was_laid_and_leaves_what_was_made() {
 }
 
 #[tokio::test]
+async fn an_answer_brings_what_was_laid_for_its_step_to_take_elsewhere() {
+    world(async |world| {
+        let executor = copying(world);
+        let script = "cd /.popsicle; echo first?; read -r answer <answer; cat tree.0/file; \
+            stat -c %U tree.0; echo mine >tree.0/file; \
+            echo second?; read -r answer <answer; cat tree.0/file tree.12/file; ls -d tree*";
+        let job = world.job(script).user("circleci");
+        job.launch(&executor).await.unwrap();
+        job.says("first?").await;
+        let lay = |tree: &str| {
+            fs::create_dir(job.dir.io().join(tree)).unwrap();
+            fs::write(job.dir.io().join(tree).join("file"), format!("{tree}\n")).unwrap();
+        };
+        lay("tree.0");
+        job.answer("0 0 done").await;
+        job.says("second?").await;
+        lay("tree.1");
+        lay("tree.12");
+        job.answer("12 0").await;
+        assert_eq!(job.wait(&executor).await.unwrap(), Exit::Code(0));
+        assert_eq!(
+            job.log(),
+            "first?\ntree.0\ncircleci\nsecond?\nmine\ntree.12\ntree.0\ntree.12\n"
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_new_server_takes_up_where_the_old_one_was() {
     world(async |world| {
         let job = world.job(ASKS);
@@ -110,6 +139,7 @@ async fn a_new_server_takes_up_where_the_old_one_was() {
         job.launch(&old).await.unwrap();
         job.says("first?").await;
         drop(old);
+        // The old one was killed between what it laid and its answer.
         fs::write(job.dir.work().join("file"), "laid\n").unwrap();
         // A dead server reads no answers; this one is of our own process, so it takes a moment.
         while has_reader(&job.dir) {
@@ -120,8 +150,6 @@ async fn a_new_server_takes_up_where_the_old_one_was() {
             while !has_reader(&job.dir) {
                 tokio::task::yield_now().await;
             }
-            // What was there when the new one came counts as copied, so it is laid anew.
-            fs::write(job.dir.work().join("file"), "anew\n").unwrap();
             job.answer("one").await;
             job.says("second?").await;
             fs::write(job.dir.work().join("late"), "late\n").unwrap();
@@ -131,7 +159,7 @@ async fn a_new_server_takes_up_where_the_old_one_was() {
         assert_eq!(exit.unwrap(), Exit::Code(0));
         assert_eq!(
             job.log(),
-            "before\nfirst?\none\nanew\nsecond?\ntwo\nmine\nlate\n"
+            "before\nfirst?\none\nlaid\nsecond?\ntwo\nmine\nlate\n"
         );
     })
     .await;

@@ -5,7 +5,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use insta::assert_snapshot;
 use serde_json::json;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixStream};
 
 use crate::world::{Ci, Dockerd, Image, Repo, containers, has_docker, skip, until};
 
@@ -107,6 +107,69 @@ async fn an_image_that_does_not_exist_fails_its_job() {
     assert!(settled.starts_with("pipeline failure"), "{settled}");
     assert!(settled.contains("No such/Name"), "{settled}");
     ci.until_clean().await;
+}
+
+/// Carries what is said to a port to the machine's daemon, for as long as the story lasts; where.
+async fn remote_docker() -> Option<String> {
+    let host = std::env::var("DOCKER_HOST").unwrap_or("unix:///var/run/docker.sock".to_owned());
+    let socket = host.strip_prefix("unix://")?.to_owned();
+    let listener = TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port is free");
+    let address = listener.local_addr().expect("a listener has an address");
+    // Ends with the story's runtime.
+    tokio::spawn(async move {
+        while let Ok((mut near, _)) = listener.accept().await {
+            let socket = socket.clone();
+            tokio::spawn(async move {
+                let mut far = UnixStream::connect(socket).await?;
+                tokio::io::copy_bidirectional(&mut near, &mut far).await
+            });
+        }
+    });
+    Some(format!("tcp://{address}"))
+}
+
+#[tokio::test]
+async fn a_daemon_elsewhere_runs_the_same_job_to_the_same_log() {
+    if !has_docker() {
+        return;
+    }
+    let Some(remote) = remote_docker().await else {
+        skip("the daemon is not on a local socket");
+        return;
+    };
+    let image = Image::busybox();
+    let steps = "
+      - checkout
+      - run: cat greeting.txt; printf 'no end'
+      - run: echo; echo; printf '\\n\\nend'
+      - checkout: {path: ~/else where}
+      - run:
+          name: Fail
+          command: cat ~/'else where'/greeting.txt; seq 1 20000; echo bad >&2; exit 3
+      - run: {command: printf last, when: always}
+";
+    let repo = in_image(&image.name, steps);
+    let mut logs = Vec::new();
+    for settings in [&[][..], &[("POPSICLE_DOCKER_HOST", remote.as_str())]] {
+        let ci = Ci::start_with(settings).await.with_docker();
+        let id = ci.push(&repo).await;
+        assert_eq!(
+            ci.settled(id).await,
+            "pipeline failure\n  build  failure  (step \"Fail\" ended with exit code 3)"
+        );
+        let log = ci.log(id, "build").await;
+        ci.until_clean().await;
+        assert!(log.starts_with("HEAD is now at "), "{log}");
+        assert!(
+            log.contains("\nhello\nno end\n\n\n\nendHEAD is now at "),
+            "{log}"
+        );
+        assert!(log.ends_with("20000\nbad\nlast"), "{log}");
+        logs.push(log);
+    }
+    assert_eq!(logs[0], logs[1]);
 }
 
 #[tokio::test]

@@ -1,9 +1,13 @@
 //! Markers: what a job's script says to the engine, in the same stream as the steps' output.
 //!
 //! A marker is an operating system command (OSC, ECMA-48 8.3.89) of a number that no terminal knows:
-//! `ESC ] 7770 ; <nonce> ; <verb> ; <arguments> BEL`. The nonce is made anew for each attempt, so that
+//! `ESC ] 7770 ; <nonce> ; <verb> ; <arguments> BEL LF`. The nonce is made anew for each attempt, so that
 //! no output is taken for a marker by chance. A job can read its own nonce; all that it gains is to lie
 //! about its own steps.
+//!
+//! The line feed is there for daemons that pass a container's output on by the line: without one, what
+//! a step asks would not be heard before the answer. It belongs to the marker and not to the text. Where
+//! it is missing the marker counts all the same: Docker 20.10 loses the end of a line over 16 KiB.
 
 use std::fmt;
 
@@ -89,6 +93,8 @@ pub(crate) struct Splitter {
     prefix: Vec<u8>,
     /// The end of what came, if it may be the beginning of a marker.
     pending: Vec<u8>,
+    /// The length of the marker that was the end of what came: its line feed may be yet to come.
+    ended: usize,
 }
 
 impl Splitter {
@@ -96,12 +102,13 @@ impl Splitter {
         Self {
             prefix: nonce.prefix().into_bytes(),
             pending: Vec::new(),
+            ended: 0,
         }
     }
 
-    /// How many bytes came that are neither given as text nor as a marker yet.
+    /// How many bytes, from the end of what came, a new splitter needs to go on as this one would.
     pub(crate) fn pending(&self) -> usize {
-        self.pending.len()
+        self.pending.len() + self.ended
     }
 
     /// Takes the next chunk; gives each piece to `sink`, in order.
@@ -111,8 +118,13 @@ impl Splitter {
         mut sink: impl FnMut(Piece<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let joined;
-        let mut rest = if self.pending.is_empty() {
-            chunk
+        let mut rest = if chunk.is_empty() {
+            return Ok(());
+        } else if self.pending.is_empty() {
+            match std::mem::take(&mut self.ended) {
+                0 => chunk,
+                _ => chunk.strip_prefix(b"\n").unwrap_or(chunk),
+            }
         } else {
             self.pending.extend_from_slice(chunk);
             joined = std::mem::take(&mut self.pending);
@@ -126,6 +138,10 @@ impl Splitter {
                     text(&rest[..escape], &mut sink)?;
                     sink(Piece::Marker(marker))?;
                     rest = &rest[escape + length..];
+                    if rest.is_empty() {
+                        self.ended = length;
+                    }
+                    rest = rest.strip_prefix(b"\n").unwrap_or(rest);
                     searched = 0;
                 }
                 At::Nothing => searched = escape + 1,
@@ -187,7 +203,7 @@ mod tests {
     }
 
     fn marker(text: &str) -> String {
-        format!("{}{text}\x07", nonce().prefix())
+        format!("{}{text}\x07\n", nonce().prefix())
     }
 
     /// The text and the markers (with the text's length before each), given in chunks of `size`.
@@ -236,6 +252,49 @@ mod tests {
                     (36, Marker::Start(12)),
                 ],
                 "chunks of {size}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_marker_takes_one_line_feed_with_it_and_needs_none() {
+        let (start, end) = (marker("start;0"), marker("end;0;0"));
+        let input = format!("a\n{start}\n\nb\n{}c{end}", end.trim_end());
+        for size in 1..input.len() {
+            let (text, markers) = split(input.as_bytes(), size);
+            assert_eq!(
+                String::from_utf8(text).unwrap(),
+                "a\n\n\nb\nc",
+                "chunks of {size}"
+            );
+            let places = markers.iter().map(|(place, _)| *place);
+            assert!(places.eq([2, 6, 7]), "chunks of {size}: {markers:?}");
+        }
+    }
+
+    #[test]
+    fn another_splitter_goes_on_where_one_stopped() {
+        let input = format!("a\n{}\nb\n{}c", marker("start;0"), marker("end;0;0"));
+        let input = input.as_bytes();
+        for stop in 0..input.len() {
+            let mut text = Vec::new();
+            let mut take = |splitter: &mut Splitter, chunk: &[u8]| {
+                let taken = splitter.split(chunk, |piece| {
+                    if let Piece::Text(bytes) = piece {
+                        text.extend_from_slice(bytes);
+                    }
+                    Ok::<(), ()>(())
+                });
+                taken.unwrap();
+            };
+            let mut first = Splitter::new(&nonce());
+            take(&mut first, &input[..stop]);
+            let rest = &input[stop - first.pending()..];
+            take(&mut Splitter::new(&nonce()), rest);
+            assert_eq!(
+                String::from_utf8(text).unwrap(),
+                "a\n\nb\nc",
+                "stop at {stop}"
             );
         }
     }

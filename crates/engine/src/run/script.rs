@@ -47,7 +47,7 @@ fn prelude(nonce: &Nonce, dir: &str) -> String {
     format!(
         r#"# Runs a job's steps. The lines that begin with an escape are for Popsicle.
 dir={dir}
-say() {{ printf '\033]7770;{nonce};%s\007' "$1"; }}
+say() {{ printf '\033]7770;{nonce};%s\007\n' "$1"; }}
 
 # The engine's answers come through this FIFO; held open, so that neither side waits to open it.
 exec 9<>"$dir/answer"
@@ -102,14 +102,15 @@ close() {{
   if [ "$2" != 0 ] && [ "$failed" = 0 ]; then failed=$2; fi
 }}
 
-# Waits for the engine's answer to step $1. After a crash an answer may come twice: who it is for
-# comes with it.
+# Waits for the engine's answer to step $1: the step's number, an exit code, and what there is to say
+# of it. After a crash an answer may come twice: who it is for comes with it.
 ask() {{
   say "ask;$1;$2"
   code=1
-  while read -r step answer <&9; do
+  while read -r step answer line <&9; do
     if [ "$step" = "$1" ]; then code=$answer; break; fi
   done
+  [ -z "$line" ] || printf '%s\n' "$line"
 }}
 
 # The default shell runs a step's file; without bash, what bash would read is read here.
@@ -282,7 +283,7 @@ mod tests {
             + std::str::from_utf8(&output.stderr).unwrap();
         let text = text
             .replace(&format!("\x1b]7770;{};", "0".repeat(32)), "<")
-            .replace('\x07', ">")
+            .replace("\x07\n", ">")
             .replace(dir.path().to_str().unwrap(), "DIR");
         (text, code)
     }
@@ -411,11 +412,16 @@ mod tests {
             .stdout(std::process::Stdio::piped())
             .spawn()
             .unwrap();
-        std::fs::write(dir.path().join("answer"), "7 1\n0 0\n").unwrap();
+        let answers = "7 1 no\n0 0 HEAD is  at \\1 'x'\n";
+        std::fs::write(dir.path().join("answer"), answers).unwrap();
         let output = child.wait_with_output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
-        assert!(text.contains("ask;0;checkout\x07"), "{text:?}");
-        assert!(text.contains("after\n"), "{text:?}");
+        let markers = Nonce::parse(&"0".repeat(32)).unwrap();
+        let text = text.replace(&format!("\x1b]7770;{markers};"), "<");
+        assert_eq!(
+            text.replace("\x07\n", ">"),
+            "<start;0><ask;0;checkout>HEAD is  at \\1 'x'\n<end;0;0><start;1>after\n<end;1;0>"
+        );
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! The daemon may restart meanwhile, hang, or be gone. Its answer to `wait` therefore only says when to
 //! look; what is seen then decides.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bollard::errors::Error;
@@ -135,13 +136,6 @@ impl Outage {
     }
 }
 
-/// A container that does not run.
-struct Ended {
-    state: State,
-    /// Whether the daemon was away while we waited.
-    was_away: bool,
-}
-
 impl Shared {
     /// See [`Executor::wait`](crate::Executor::wait).
     pub(super) async fn wait(&self, dir: &JobDir) -> Result<Exit, ExecutorError> {
@@ -150,24 +144,19 @@ impl Shared {
             None => self.until_ended(dir).await?,
             Some(copied) => self.until_ended_and_copied(dir, copied).await?,
         };
-        match ended.state {
+        match ended {
             State::Exited {
                 code,
-                out_of_memory,
-            } => {
-                if code != 0 && out_of_memory {
-                    return Ok(Exit::OutOfMemory);
-                }
-                match dir.exit_code() {
-                    // A daemon that ends may take its containers with it, or lose their codes.
-                    Some(code) if ended.was_away => Ok(Exit::Code(code)),
-                    None if ended.was_away => Err(ExecutorError::Unavailable {
-                        what: "the job's container was ended before its script was".to_owned(),
-                        cause: format!("Docker stopped meanwhile (exit code {code})"),
-                    }),
-                    Some(_) | None => Ok(Exit::Code(code)),
-                }
-            }
+                out_of_memory: true,
+            } if code != 0 => Ok(Exit::OutOfMemory),
+            State::Exited { code, .. } => match dir.exit_code() {
+                // A daemon that ends may lose the codes of its containers; the script's is here.
+                Some(code) => Ok(Exit::Code(code)),
+                // The shell that could not run the script says so itself.
+                None if (1..128).contains(&code) || stopped(dir).exists() => Ok(Exit::Code(code)),
+                // Whoever ended it, a signal or a daemon or a machine that went down, did not ask us.
+                None => Err(ExecutorError::Vanished),
+            },
             State::Absent | State::Created | State::Running => dir
                 .exit_code()
                 .map(Exit::Code)
@@ -177,6 +166,10 @@ impl Shared {
 
     /// See [`Executor::stop`](crate::Executor::stop).
     pub(super) async fn stop(&self, dir: &JobDir, grace: Duration) -> Result<(), ExecutorError> {
+        // Without it, an end by a signal would count as one from outside.
+        if let Err(error) = std::fs::write(stopped(dir), "") {
+            tracing::debug!(%error, "could not write down that a job is stopped");
+        }
         if !self.signal(dir, "SIGTERM").await? {
             return Ok(());
         }
@@ -218,11 +211,11 @@ impl Shared {
         }
     }
 
-    async fn until_ended(&self, dir: &JobDir) -> Result<Ended, ExecutorError> {
+    /// Waits until the container does not run; tells how it is then.
+    async fn until_ended(&self, dir: &JobDir) -> Result<State, ExecutorError> {
         let container = spec::container_name(&self.settings.namespace, dir.key());
         let patience = self.settings.patience;
         let mut outage = Outage::new(patience);
-        let mut was_away = false;
         loop {
             let state = match self.daemon().await {
                 Err(error) => Err(error),
@@ -240,11 +233,8 @@ impl Shared {
                     outage.is_over();
                     sleep(LOOK_AGAIN).await;
                 }
-                Ok(state) => return Ok(Ended { state, was_away }),
-                Err(error) => {
-                    was_away = true;
-                    outage.pause(&error).await?;
-                }
+                Ok(state) => return Ok(state),
+                Err(error) => outage.pause(&error).await?,
             }
         }
     }
@@ -253,7 +243,7 @@ impl Shared {
         &self,
         dir: &JobDir,
         copied: Copied,
-    ) -> Result<Ended, ExecutorError> {
+    ) -> Result<State, ExecutorError> {
         let container = spec::container_name(&self.settings.namespace, dir.key());
         let mut outage = Outage::new(self.settings.patience);
         while !self.pumps.has(dir.key()) {
@@ -267,7 +257,7 @@ impl Shared {
         }
         // A pump that fails ends the wait: the output would be lost, and a question left unanswered.
         let (ended, ()) = tokio::try_join!(self.until_ended(dir), self.pumps.ended(dir.key()))?;
-        if let State::Exited { .. } = ended.state {
+        if let State::Exited { .. } = ended {
             let daemon = self.daemon().await?;
             copy::fetch_exit(daemon, &container, dir)
                 .await
@@ -277,6 +267,11 @@ impl Shared {
         }
         Ok(ended)
     }
+}
+
+/// There once we have asked the container to end.
+fn stopped(dir: &JobDir) -> PathBuf {
+    dir.path().join("docker-stopped")
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
+use bollard::query_parameters::{KillContainerOptionsBuilder, StopContainerOptions};
 use executor::docker::{DockerExecutor, DockerSettings};
 use executor::{Executor, ExecutorError, Exit, Limits};
 
@@ -40,6 +41,64 @@ async fn a_job_that_does_not_listen_is_killed() {
         );
         stopped.unwrap();
         assert_eq!(waited.unwrap(), Exit::Code(137));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_container_that_others_end_is_lost_and_not_failed() {
+    world(async |world| {
+        // As the engine's script does: asked to end, it leaves no exit code.
+        let asked = "trap 'trap - EXIT; echo asked; exit 143' TERM; sleep 1000 & echo ready; wait";
+        let deaf = "trap '' TERM; echo ready; while :; do sleep 1; done";
+        for (script, signal) in [
+            (asked, None),
+            (asked, Some("SIGTERM")),
+            (deaf, Some("SIGKILL")),
+        ] {
+            let executor = world.executor();
+            let job = world.job(script);
+            job.launch(&executor).await.unwrap();
+            job.says("ready").await;
+            let container = world.containers().await.remove(0);
+            // Nobody waits, as while the server is down.
+            match signal {
+                None => {
+                    let stopped = world
+                        .docker
+                        .stop_container(&container, None::<StopContainerOptions>);
+                    bounded(stopped).await.unwrap();
+                }
+                Some(signal) => {
+                    let options = KillContainerOptionsBuilder::default().signal(signal);
+                    let killed = world
+                        .docker
+                        .kill_container(&container, Some(options.build()));
+                    bounded(killed).await.unwrap();
+                }
+            }
+            let lost = job.wait(&executor).await.unwrap_err();
+            assert!(
+                matches!(lost, ExecutorError::Vanished),
+                "{signal:?}: {lost}"
+            );
+            bounded(executor.remove(&job.dir)).await.unwrap();
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_shell_that_can_not_run_the_script_fails_the_job() {
+    world(async |world| {
+        let job = world.job("");
+        fs::remove_file(job.dir.script()).unwrap();
+        let exit = job.run(&world.executor()).await;
+        assert!(
+            matches!(exit, Exit::Code(2 | 127)),
+            "{exit:?}, {}",
+            job.log()
+        );
     })
     .await;
 }

@@ -164,12 +164,13 @@ impl World {
         self.root.path()
     }
 
-    /// A job of that script, in this world's image.
+    /// A job of that script, in this world's image. Like the engine's, it leaves its exit code.
     pub fn job(&self, script: &str) -> Job {
         let attempt = format!("{}.1", unique_uuid());
         let key: AttemptKey = attempt.parse().unwrap();
         let dir = JobDir::new(self.root.path(), key);
         dir.create().unwrap();
+        let script = format!("trap 'echo $? >/.popsicle/exit' EXIT\n{script}");
         fs::write(dir.script(), script).unwrap();
         Job {
             dir,

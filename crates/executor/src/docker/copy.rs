@@ -18,7 +18,7 @@ use tar::{Builder, EntryType, Header};
 use tokio::sync::mpsc;
 
 use super::daemon::Daemon;
-use super::trouble::{self, Trouble};
+use super::trouble::{Failure, Trouble};
 use crate::{ExecutorError, JobDir};
 
 /// A folder of ours, and what becomes of it in a container.
@@ -77,10 +77,12 @@ pub(super) async fn upload(
     container: &str,
     folders: Vec<Folder>,
     mut seen: Seen,
-) -> Result<Seen, ExecutorError> {
-    let failed = |path: &Path, cause: io::Error| ExecutorError::Io {
-        path: path.to_owned(),
-        cause,
+) -> Result<Seen, Failure> {
+    let failed = |path: &Path, cause: io::Error| {
+        Failure::from(ExecutorError::Io {
+            path: path.to_owned(),
+            cause,
+        })
     };
     let root = folders
         .first()
@@ -128,7 +130,7 @@ pub(super) async fn upload(
         // Nobody took its chunks: what the daemon said is the reason.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(failed(&root, error)),
         Ok(()) | Err(_) => uploaded.map(|()| seen).map_err(|error| {
-            trouble::unavailable("could not copy the job's files into its container", &error)
+            Failure::new("could not copy the job's files into its container", &error)
         }),
     }
 }

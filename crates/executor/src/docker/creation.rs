@@ -15,10 +15,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::copy::{self, Folder, Seen};
 use super::daemon::Daemon;
+use super::exit::{self, State};
 use super::image::Image;
 use super::pump::Copied;
 use super::spec::{self, Files};
-use super::trouble::{self, Trouble};
+use super::trouble::{self, Failure, Trouble};
 use super::{Shared, Sharing};
 use crate::{CONTAINER_DIR, ExecutorError, JobDir, Launch};
 
@@ -36,6 +37,8 @@ pub(super) struct Creation {
     pub(super) launch: Launch,
     /// The job's folder.
     pub(super) dir: JobDir,
+    /// Whether the daemon went away during an earlier try, which may have come to its end.
+    pub(super) again: bool,
     /// Set when nobody waits for the container any more.
     pub(super) dropped: CancellationToken,
 }
@@ -43,20 +46,23 @@ pub(super) struct Creation {
 /// Why no container was made.
 enum Unmade {
     /// For good.
-    Failed(ExecutorError),
+    Failed(Failure),
     /// The daemon does not see the job's folder.
     Unseen(ExecutorError),
 }
 
-impl From<ExecutorError> for Unmade {
-    fn from(error: ExecutorError) -> Self {
-        Self::Failed(error)
+impl<E: Into<Failure>> From<E> for Unmade {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
     }
 }
 
 impl Creation {
     /// Makes the container and starts it.
-    pub(super) async fn run(self) -> Result<(), ExecutorError> {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        if self.again && self.was_started().await? {
+            return Ok(());
+        }
         let files = if self.shared.copies(&self.daemon) {
             Files::Copied
         } else {
@@ -74,8 +80,20 @@ impl Creation {
             (made, Sharing::Auto | Sharing::Shared | Sharing::Copied) => made,
         };
         made.map_err(|unmade| match unmade {
-            Unmade::Failed(error) | Unmade::Unseen(error) => error,
+            Unmade::Failed(failure) => failure,
+            Unmade::Unseen(error) => Failure::from(error),
         })
+    }
+
+    /// Whether the earlier try's container has run. Its script must not run twice.
+    async fn was_started(&self) -> Result<bool, Failure> {
+        let settings = &self.shared.settings;
+        let name = spec::container_name(&settings.namespace, self.dir.key());
+        let state = exit::look(&self.daemon, &name, settings.patience).await;
+        match state? {
+            State::Running | State::Exited { .. } => Ok(true),
+            State::Absent | State::Created => Ok(false),
+        }
     }
 
     async fn make(&self, files: Files) -> Result<(), Unmade> {
@@ -114,14 +132,20 @@ impl Creation {
             }),
         };
         let started = self.start(&container, &name, copied).await;
+        if let Err(Unmade::Failed(failure)) = &started
+            && failure.is_away
+        {
+            // It can't be removed either, and may even have been started.
+            return started;
+        }
         let abandoned = self.dropped.is_cancelled();
         if started.is_err() || abandoned {
             self.shared.pumps.end(self.dir.key());
-            if let Err(error) = super::remove(&self.daemon, &container).await {
+            if let Err(Failure { error, .. }) = super::remove(&self.daemon, &container).await {
                 tracing::warn!("container `{name}`, which did not start, is left behind: {error}");
             }
         }
-        Ok(started?)
+        started
     }
 
     /// Makes the container, in the place of one that a dropped launch left. Returns its id.
@@ -145,20 +169,17 @@ impl Creation {
         };
         let what = format!("could not make a container of image `{}`", self.image.name);
         let words = trouble::words(&error);
-        if words.contains("source path does not exist") {
-            return Err(Unmade::Unseen(ExecutorError::Unavailable {
-                what,
-                cause: format!("Docker does not see this machine's files, so copy them: {words}"),
-            }));
+        if is_unseen(&words) {
+            return Err(unseen(what, &words));
         }
-        Err(Unmade::Failed(match Trouble::of(&error) {
-            Trouble::Refused => {
-                ExecutorError::Rejected(format!("the job's container can't be made: {words}"))
-            }
+        Err(match Trouble::of(&error) {
+            Trouble::Refused => Unmade::from(ExecutorError::Rejected(format!(
+                "the job's container can't be made: {words}"
+            ))),
             Trouble::Missing | Trouble::Conflict | Trouble::Fault | Trouble::Lost => {
-                trouble::unavailable(what, &error)
+                Unmade::from(Failure::new(what, &error))
             }
-        }))
+        })
     }
 
     /// Copies the files in if they have to be, and starts the container.
@@ -167,7 +188,7 @@ impl Creation {
         container: &str,
         name: &str,
         copied: Option<Copied>,
-    ) -> Result<(), ExecutorError> {
+    ) -> Result<(), Unmade> {
         let mut seen = Seen::default();
         if let Some(copied) = &copied {
             let folders = [
@@ -177,7 +198,7 @@ impl Creation {
             seen = copy::upload(&self.daemon, container, folders.to_vec(), seen).await?;
         }
         if self.dropped.is_cancelled() {
-            return Err(ExecutorError::Vanished);
+            return Err(Unmade::from(ExecutorError::Vanished));
         }
         // The engine may answer as soon as it sees a question in the log, so all is in place first.
         let pump = match copied {
@@ -197,23 +218,36 @@ impl Creation {
         Ok(())
     }
 
-    fn not_started(&self, error: &Error) -> ExecutorError {
+    fn not_started(&self, error: &Error) -> Unmade {
         let words = trouble::words(error);
         let image = &self.image.name;
+        let what = format!("could not start a container of image `{image}`");
+        if is_unseen(&words) {
+            return unseen(what, &words);
+        }
         if words.contains("passwd") || words.contains("unable to find user") {
             let user = self.spec.user.as_deref().unwrap_or(&self.image.user);
-            return ExecutorError::Rejected(format!(
+            return Unmade::from(ExecutorError::Rejected(format!(
                 "image `{image}` has no user `{user}`: {words}"
-            ));
+            )));
         }
         if words.contains("\"/bin/sh\"") {
-            return ExecutorError::Rejected(format!(
+            return Unmade::from(ExecutorError::Rejected(format!(
                 "image `{image}` has no `/bin/sh`, which every job needs: {words}"
-            ));
+            )));
         }
-        trouble::unavailable(
-            format!("could not start a container of image `{image}`"),
-            error,
-        )
+        Unmade::from(Failure::new(what, error))
     }
+}
+
+/// Whether a daemon says so of a folder that it should mount.
+fn is_unseen(words: &str) -> bool {
+    words.contains("source path does not exist")
+}
+
+fn unseen(what: String, words: &str) -> Unmade {
+    Unmade::Unseen(ExecutorError::Unavailable {
+        what,
+        cause: format!("the daemon does not see this machine's files, so copy them: {words}"),
+    })
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use bollard::Docker;
 use bollard::errors::Error;
 
-use super::trouble;
+use super::trouble::{self, Failure};
 use crate::{Check, ExecutorError};
 
 /// The oldest API that has all we use: Docker 20.10's.
@@ -84,12 +84,12 @@ pub(super) enum Maker {
 
 impl Daemon {
     /// Connects, and agrees on a version of the API.
-    pub(super) async fn connect(endpoint: Endpoint) -> Result<Self, ExecutorError> {
-        let unreachable = |error: Error| {
-            trouble::unavailable(format!("could not reach Docker at `{endpoint}`"), &error)
-        };
+    pub(super) async fn connect(endpoint: Endpoint) -> Result<Self, Failure> {
+        let what = || format!("could not reach Docker at `{endpoint}`");
+        let unreachable = |error: Error| Failure::new(what(), &error);
+        // Here nothing is asked yet: an address that is none, or of a socket that never was.
         let docker = Docker::connect_with_host(&endpoint.0)
-            .map_err(unreachable)?
+            .map_err(|error| trouble::unavailable(what(), &error))?
             .negotiate_version()
             .await
             .map_err(unreachable)?;
@@ -97,12 +97,12 @@ impl Daemon {
         let api = version.api_version.unwrap_or_default();
         if parse_version(&api).is_none_or(|api| api < OLDEST_API) {
             let (major, minor) = OLDEST_API;
-            return Err(ExecutorError::Unavailable {
+            return Err(Failure::from(ExecutorError::Unavailable {
                 what: format!("could not use Docker at `{endpoint}`"),
                 cause: format!(
                     "it speaks API {api}; {major}.{minor} (Docker 20.10, Podman 4) or newer is needed"
                 ),
-            });
+            }));
         }
         let podman = version
             .components

@@ -218,7 +218,7 @@ impl Shared {
         let mut outage = Outage::new(patience);
         loop {
             let state = match self.daemon().await {
-                Err(error) => Err(error),
+                Err(failure) => Err(failure.error),
                 Ok(daemon) => {
                     if !outage.is_on() {
                         let mut exits = daemon.docker.wait_container(&container, None);
@@ -252,7 +252,7 @@ impl Shared {
                     let pump = copied.clone().resume(daemon, &container, dir).await?;
                     self.pumps.begin(dir.key(), pump, self.settings.patience);
                 }
-                Err(error) => outage.pause(&error).await?,
+                Err(failure) => outage.pause(&failure.error).await?,
             }
         }
         // A pump that fails ends the wait: the output would be lost, and a question left unanswered.

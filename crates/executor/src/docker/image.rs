@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 use super::daemon::Daemon;
 use super::locks::Locks;
 use super::progress::{Progress, megabytes};
-use super::trouble::{self, Trouble};
+use super::trouble::{self, Failure, Trouble};
 use crate::{ExecutorError, JobDir};
 
 /// An image that the daemon has.
@@ -92,7 +92,7 @@ impl Images {
         daemon: &Daemon,
         name: &ImageName,
         dir: &JobDir,
-    ) -> Result<Image, ExecutorError> {
+    ) -> Result<Image, Failure> {
         if let Some(image) = find(daemon, name).await? {
             return Ok(image);
         }
@@ -110,10 +110,10 @@ impl Images {
         let started = Instant::now();
         let digest = pull(daemon, name, dir).await?;
         let Some(image) = find(daemon, name).await? else {
-            return Err(ExecutorError::Unavailable {
+            return Err(Failure::from(ExecutorError::Unavailable {
                 what: format!("could not pull image `{}`", name.given),
                 cause: "Docker ended the pull, and does not have the image".to_owned(),
-            });
+            }));
         };
         note(
             dir,
@@ -129,12 +129,12 @@ impl Images {
     }
 }
 
-async fn find(daemon: &Daemon, name: &ImageName) -> Result<Option<Image>, ExecutorError> {
+async fn find(daemon: &Daemon, name: &ImageName) -> Result<Option<Image>, Failure> {
     let found = match daemon.docker.inspect_image(&name.given).await {
         Ok(found) => found,
         Err(error) if Trouble::of(&error) == Trouble::Missing => return Ok(None),
         Err(error) => {
-            return Err(trouble::unavailable(
+            return Err(Failure::new(
                 format!("could not look for image `{}`", name.given),
                 &error,
             ));
@@ -159,11 +159,7 @@ async fn find(daemon: &Daemon, name: &ImageName) -> Result<Option<Image>, Execut
 }
 
 /// Pulls, and returns the digest of the image's manifest if the daemon tells it.
-async fn pull(
-    daemon: &Daemon,
-    name: &ImageName,
-    dir: &JobDir,
-) -> Result<Option<String>, ExecutorError> {
+async fn pull(daemon: &Daemon, name: &ImageName, dir: &JobDir) -> Result<Option<String>, Failure> {
     let options = CreateImageOptionsBuilder::default()
         .from_image(&name.repository)
         .tag(&name.tag)
@@ -210,21 +206,19 @@ const NOT_FOR_US: [&str; 9] = [
     "name unknown",
 ];
 
-fn failure(name: &ImageName, error: &Error) -> ExecutorError {
+fn failure(name: &ImageName, error: &Error) -> Failure {
     let words = trouble::words(error);
-    let unreachable = || ExecutorError::Unavailable {
-        what: format!(
-            "could not pull image `{}` from `{}`",
-            name.given, name.registry
-        ),
-        cause: words.clone(),
+    let unreachable = || {
+        let (image, registry) = (&name.given, &name.registry);
+        let what = format!("could not pull image `{image}` from `{registry}`");
+        Failure::new(what, error)
     };
     let rejected = || {
-        ExecutorError::Rejected(format!(
+        Failure::from(ExecutorError::Rejected(format!(
             "image `{}` can't be pulled from `{}`: {words}; check its name and tag, and if it is \
              private, that this machine may read it",
             name.given, name.registry
-        ))
+        )))
     };
     match Trouble::of(error) {
         Trouble::Lost => unreachable(),
@@ -339,11 +333,9 @@ mod tests {
                     .to_owned(),
             },
         ] {
-            let text = failure(&name, &error).to_string();
-            assert!(
-                matches!(failure(&name, &error), ExecutorError::Rejected(_)),
-                "{text}"
-            );
+            let error = failure(&name, &error).error;
+            let text = error.to_string();
+            assert!(matches!(error, ExecutorError::Rejected(_)), "{text}");
             assert!(text.contains("`a/b:1`"), "{text}");
         }
         for error in [
@@ -357,11 +349,9 @@ mod tests {
             ),
             Error::RequestTimeoutError,
         ] {
-            let text = failure(&name, &error).to_string();
-            assert!(
-                matches!(failure(&name, &error), ExecutorError::Unavailable { .. }),
-                "{text}"
-            );
+            let error = failure(&name, &error).error;
+            let text = error.to_string();
+            assert!(matches!(error, ExecutorError::Unavailable { .. }), "{text}");
         }
     }
 }

@@ -28,17 +28,18 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bollard::errors::Error;
 use bollard::query_parameters::{ListContainersOptionsBuilder, RemoveContainerOptionsBuilder};
-use model::AttemptKey;
+use model::{AttemptKey, ImageSpec};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::creation::Creation;
 use self::daemon::{Daemon, Endpoint};
+use self::exit::Outage;
 use self::image::{ImageName, Images};
 use self::locks::Locks;
 use self::pump::Pumps;
-use self::trouble::Trouble;
+use self::trouble::{Failure, Trouble};
 use self::user::Identities;
 use crate::{Check, Executor, ExecutorError, Exit, JobDir, Launch, Place};
 
@@ -145,33 +146,19 @@ impl Executor for DockerExecutor {
             Place::Container(spec) => spec,
             Place::Machine => return Err(ExecutorError::Rejected(NO_MACHINES.to_owned())),
         };
-        let shared = &self.shared;
         let name = ImageName::parse(&spec.image)?;
-        let daemon = shared.daemon().await?.clone();
-        let image = shared.images.provide(&daemon, &name, dir).await?;
-
-        let lock = shared.attempts.lock(&dir.key()).await;
-        let dropped = CancellationToken::new();
-        let _tells = dropped.clone().drop_guard();
-        let creation = Creation {
-            shared: Arc::clone(shared),
-            daemon,
-            image,
-            spec: spec.clone(),
-            launch: launch.clone(),
-            dir: dir.clone(),
-            dropped,
-        };
-        // Joined here, or through the lock by whoever comes next.
-        let made = tokio::spawn(async move {
-            let made = creation.run().await;
-            drop(lock);
-            made
-        });
-        made.await.map_err(|error| ExecutorError::Unavailable {
-            what: "could not start the job's container".to_owned(),
-            cause: error.to_string(),
-        })?
+        // A daemon that restarts must not turn all that wait for their turn into errors.
+        let mut outage = Outage::new(self.shared.settings.patience);
+        loop {
+            let again = outage.is_on();
+            let failure = match self.try_launch(dir, launch, spec, &name, again).await {
+                Ok(()) => return Ok(()),
+                Err(failure) => failure,
+            };
+            if !failure.is_away || outage.pause(&failure.error).await.is_err() {
+                return Err(failure.error);
+            }
+        }
     }
 
     async fn wait(&self, dir: &JobDir) -> Result<Exit, ExecutorError> {
@@ -191,7 +178,8 @@ impl Executor for DockerExecutor {
             daemon,
             &spec::container_name(&shared.settings.namespace, dir.key()),
         )
-        .await
+        .await?;
+        Ok(())
     }
 
     async fn held(&self) -> Result<Vec<AttemptKey>, ExecutorError> {
@@ -230,9 +218,9 @@ impl Executor for DockerExecutor {
     async fn check(&self) -> Check {
         match self.shared.daemon().await {
             Ok(daemon) => daemon.check().await,
-            Err(error) => Check {
+            Err(failure) => Check {
                 works: false,
-                finding: error.to_string(),
+                finding: failure.error.to_string(),
                 mend: Some(
                     "start Docker (`systemctl start docker`) or Podman's socket (`systemctl start \
                      podman.socket`), see that this user may use it (on most systems: is in the \
@@ -246,7 +234,7 @@ impl Executor for DockerExecutor {
 
 impl Shared {
     /// The daemon, connected to if it was not yet.
-    async fn daemon(&self) -> Result<&Daemon, ExecutorError> {
+    async fn daemon(&self) -> Result<&Daemon, Failure> {
         self.daemon
             .get_or_try_init(|| Daemon::connect(Endpoint::find(self.settings.host.as_deref())))
             .await
@@ -268,13 +256,53 @@ impl Shared {
     }
 }
 
+impl DockerExecutor {
+    /// Launches, if the daemon is there; `again` if it went away during an earlier try.
+    async fn try_launch(
+        &self,
+        dir: &JobDir,
+        launch: &Launch,
+        spec: &ImageSpec,
+        name: &ImageName,
+        again: bool,
+    ) -> Result<(), Failure> {
+        let shared = &self.shared;
+        let daemon = shared.daemon().await?.clone();
+        let image = shared.images.provide(&daemon, name, dir).await?;
+
+        let lock = shared.attempts.lock(&dir.key()).await;
+        let dropped = CancellationToken::new();
+        let _tells = dropped.clone().drop_guard();
+        let creation = Creation {
+            shared: Arc::clone(shared),
+            daemon,
+            image,
+            spec: spec.clone(),
+            launch: launch.clone(),
+            dir: dir.clone(),
+            again,
+            dropped,
+        };
+        // Joined here, or through the lock by whoever comes next.
+        let made = tokio::spawn(async move {
+            let made = creation.run().await;
+            drop(lock);
+            made
+        });
+        made.await.map_err(|error| ExecutorError::Unavailable {
+            what: "could not start the job's container".to_owned(),
+            cause: error.to_string(),
+        })?
+    }
+}
+
 /// For how long a list that can't be read is asked for again.
 const LIST_BOUND: Duration = Duration::from_secs(10);
 /// For how long a removal that the daemon can't finish is tried again.
 const REMOVAL_BOUND: Duration = Duration::from_secs(20);
 
 /// Removes a container, given by its name or id, with its anonymous volumes; running or not.
-async fn remove(daemon: &Daemon, container: &str) -> Result<(), ExecutorError> {
+async fn remove(daemon: &Daemon, container: &str) -> Result<(), Failure> {
     let options = RemoveContainerOptionsBuilder::default()
         .force(true)
         .v(true)
@@ -293,10 +321,7 @@ async fn remove(daemon: &Daemon, container: &str) -> Result<(), ExecutorError> {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
             Trouble::Conflict | Trouble::Fault | Trouble::Refused | Trouble::Lost => {
-                return Err(trouble::unavailable(
-                    "could not remove the job's container",
-                    &error,
-                ));
+                return Err(Failure::new("could not remove the job's container", &error));
             }
         }
     }

@@ -55,6 +55,40 @@ pub(super) fn words(error: &Error) -> String {
     cause.to_string()
 }
 
+/// Why a launch failed.
+#[derive(Debug)]
+pub(super) struct Failure {
+    /// The reason.
+    pub(super) error: ExecutorError,
+    /// Whether the daemon gave no answer, so that the same may succeed once it is back.
+    pub(super) is_away: bool,
+}
+
+impl Failure {
+    /// Of the daemon's, met while doing `what`.
+    pub(super) fn new(what: impl Into<String>, error: &Error) -> Self {
+        Self {
+            error: unavailable(what, error),
+            is_away: Trouble::of(error) == Trouble::Lost,
+        }
+    }
+}
+
+impl From<ExecutorError> for Failure {
+    fn from(error: ExecutorError) -> Self {
+        Self {
+            error,
+            is_away: false,
+        }
+    }
+}
+
+impl From<Failure> for ExecutorError {
+    fn from(failure: Failure) -> Self {
+        failure.error
+    }
+}
+
 /// `error` as a fault of the daemon, met while doing `what`.
 pub(super) fn unavailable(what: impl Into<String>, error: &Error) -> ExecutorError {
     ExecutorError::Unavailable {

@@ -13,8 +13,7 @@ use bollard::query_parameters::CreateContainerOptionsBuilder;
 use super::copy;
 use super::daemon::Daemon;
 use super::image::Image;
-use super::trouble;
-use crate::ExecutorError;
+use super::trouble::Failure;
 
 /// A user of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +46,7 @@ impl Identities {
         image: &Image,
         user: &str,
         probe: (&str, HashMap<String, String>),
-    ) -> Result<Identity, ExecutorError> {
+    ) -> Result<Identity, Failure> {
         if let Some(known) = without_passwd(image.home.as_deref(), user) {
             return Ok(known);
         }
@@ -123,7 +122,7 @@ async fn read_passwd(
     daemon: &Daemon,
     image: &Image,
     (name, labels): (&str, HashMap<String, String>),
-) -> Result<String, ExecutorError> {
+) -> Result<String, Failure> {
     let what = || {
         format!(
             "could not look for the job's user in image `{}`",
@@ -142,11 +141,11 @@ async fn read_passwd(
         .docker
         .create_container(Some(options), body)
         .await
-        .map_err(|error| trouble::unavailable(what(), &error))?
+        .map_err(|error| Failure::new(what(), &error))?
         .id;
     let passwd = copy::read_file(daemon, &container, "/etc/passwd", PASSWD_BYTES).await;
     super::remove(daemon, &container).await?;
-    let passwd = passwd.map_err(|error| trouble::unavailable(what(), &error))?;
+    let passwd = passwd.map_err(|error| Failure::new(what(), &error))?;
     Ok(String::from_utf8_lossy(&passwd.unwrap_or_default()).into_owned())
 }
 

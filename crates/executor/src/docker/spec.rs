@@ -83,6 +83,11 @@ pub(super) fn working_directory(asked: &str, home: &str) -> Result<String, Execu
         "it must be a folder below `/`"
     } else if parts.first() == CONTAINER_DIR.strip_prefix('/').as_ref() {
         "that folder is Popsicle's own"
+    } else if parts
+        .first()
+        .is_some_and(|first| ["proc", "sys", "dev"].contains(first))
+    {
+        "that folder is the kernel's"
     } else {
         return Ok(format!("/{}", parts.join("/")));
     };
@@ -307,6 +312,8 @@ mod tests {
             "/a/../..",
             "/.popsicle",
             "/.popsicle/x",
+            "/proc",
+            "/dev/./x",
         ] {
             let error = working_directory(bad, "/home/me").unwrap_err().to_string();
             assert!(error.contains(&format!("`{bad}`")), "{error}");

@@ -1,9 +1,10 @@
 //! Jobs as Docker containers, through the daemon's API. Podman's is the same one.
 //!
 //! A job's way: the image is found or pulled (`image`), a container is described (`spec`), made and
-//! started (`creation`), waited for (`exit`) and removed. The job's folder is mounted in the
-//! container, so its output never passes through the daemon. Where the daemon can't see this machine's
-//! files, they are copied in and the output is read from the container's log (`copy`, `pump`).
+//! started (`creation`), waited for (`exit`), tidied up after (`leftovers`) and removed. The job's
+//! folder is mounted in the container, so its output never passes through the daemon. Where the daemon
+//! can't see this machine's files, they are copied in and the output is read from the container's log
+//! (`copy`, `pump`).
 //!
 //! Nothing about a job is kept in memory only: the container's name and labels say whose it is, and
 //! the job's folder says how its files are shared. So a new server takes up what an old one started.
@@ -13,6 +14,7 @@ mod creation;
 mod daemon;
 mod exit;
 mod image;
+mod leftovers;
 mod locks;
 mod progress;
 mod pump;
@@ -174,6 +176,7 @@ impl Executor for DockerExecutor {
         let _lock = shared.attempts.lock(&dir.key()).await;
         shared.pumps.end(dir.key());
         let daemon = shared.daemon().await?;
+        shared.clear(daemon, dir).await?;
         remove(
             daemon,
             &spec::container_name(&shared.settings.namespace, dir.key()),

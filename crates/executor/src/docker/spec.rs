@@ -123,16 +123,17 @@ pub(super) fn container(
         cmd: Some(Vec::new()),
         env: Some(environment(spec, launch, &identity.home, working_directory)),
         // An image's own check says nothing of a job, and costs a process each time.
-        healthcheck: Some(HealthConfig {
-            test: Some(vec!["NONE".to_owned()]),
-            ..HealthConfig::default()
-        }),
+        healthcheck: Some(no_check()),
         host_config: Some(HostConfig {
             mounts: match files {
                 Files::Mounted => Some(vec![
                     bind(&dir.io(), CONTAINER_DIR)?,
                     bind(&dir.work(), working_directory)?,
                 ]),
+                Files::Copied => None,
+            },
+            security_opt: match files {
+                Files::Mounted => Some(unlabeled()),
                 Files::Copied => None,
             },
             log_config: Some(log_config(files, maker)),
@@ -145,6 +146,47 @@ pub(super) fn container(
         }),
         ..ContainerCreateBody::default()
     })
+}
+
+/// A container that empties a job's folders as root, in the API's words.
+pub(super) fn cleaner(dir: &JobDir, image: String) -> Result<ContainerCreateBody, ExecutorError> {
+    // A pattern that nothing matches stands for itself, which `rm` takes for done.
+    let script = format!(
+        "for left in {CONTAINER_DIR}/* {CONTAINER_DIR}/.[!.]* {CONTAINER_DIR}/..?* \
+         /work/* /work/.[!.]* /work/..?*; do rm -rf \"$left\" || code=1; done; \
+         chmod 0777 {CONTAINER_DIR} /work; [ -z \"$code\" ]"
+    );
+    Ok(ContainerCreateBody {
+        image: Some(image),
+        user: Some("0".to_owned()),
+        working_dir: Some("/".to_owned()),
+        entrypoint: Some(["/bin/sh", "-c", &script].map(str::to_owned).to_vec()),
+        cmd: Some(Vec::new()),
+        healthcheck: Some(no_check()),
+        host_config: Some(HostConfig {
+            mounts: Some(vec![
+                bind(&dir.io(), CONTAINER_DIR)?,
+                bind(&dir.work(), "/work")?,
+            ]),
+            security_opt: Some(unlabeled()),
+            network_mode: Some("none".to_owned()),
+            ..HostConfig::default()
+        }),
+        ..ContainerCreateBody::default()
+    })
+}
+
+fn no_check() -> HealthConfig {
+    HealthConfig {
+        test: Some(vec!["NONE".to_owned()]),
+        ..HealthConfig::default()
+    }
+}
+
+/// Where SELinux is on, a container may use files of its own label only, and a folder of ours has
+/// another. Giving it that label would keep this server out in turn.
+fn unlabeled() -> Vec<String> {
+    vec!["label=disable".to_owned()]
 }
 
 /// Variables as the API wants them, each once: of two, the C library would find the first.
@@ -349,12 +391,14 @@ mod tests {
         assert_eq!(mounts[0].target.as_deref(), Some(CONTAINER_DIR));
         assert_eq!(mounts[1].target.as_deref(), Some("/root/project"));
         assert_eq!(host.log_config.unwrap().typ.as_deref(), Some("none"));
+        assert_eq!(host.security_opt.unwrap(), ["label=disable"]);
         assert_eq!(host.memory, Some(1 << 30));
         assert_eq!(host.memory_swap, host.memory);
         assert_eq!(host.nano_cpus, Some(1_500_000_000));
         assert_eq!(host.pids_limit, None);
         let host = describe(&spec, &launch, Files::Copied).host_config.unwrap();
         assert_eq!(host.mounts, None);
+        assert_eq!(host.security_opt, None);
         assert_eq!(host.log_config.unwrap().typ.as_deref(), Some("local"));
     }
 }

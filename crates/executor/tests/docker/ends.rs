@@ -1,6 +1,8 @@
 //! How jobs end: by themselves, by us, by their limits; and what is left of them.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::process::Command;
 use std::time::Duration;
 
 use bollard::query_parameters::{KillContainerOptionsBuilder, StopContainerOptions};
@@ -218,6 +220,56 @@ async fn too_many_processes_are_refused() {
         assert!(!job.log().contains("all"), "{}", job.log());
     })
     .await;
+}
+
+#[tokio::test]
+async fn what_a_job_leaves_as_root_can_be_deleted() {
+    world(async |world| {
+        let executor = world.executor();
+        let job = world.job(
+            "cd \"$POPSICLE_WORKING_DIRECTORY\"; mkdir -p target/a .hidden; touch target/a/x .hidden/x; \
+             mkdir /.popsicle/mine; touch /.popsicle/mine/x; chmod 700 target . /.popsicle; \
+             ls -l / >/.popsicle/mine/ls; echo ready; sleep 1000",
+        );
+        job.launch(&executor).await.unwrap();
+        job.says("ready").await;
+        // It runs still: nothing of what it makes until its end may stay either.
+        bounded(executor.remove(&job.dir)).await.unwrap();
+        job.dir.delete().unwrap();
+        assert!(!job.dir.path().exists());
+        assert!(world.containers().await.is_empty());
+    })
+    .await;
+}
+
+#[test]
+fn an_ordinary_user_can_delete_what_a_job_leaves_as_root() {
+    let socket = std::env::var("DOCKER_HOST").unwrap_or("unix:///var/run/docker.sock".to_owned());
+    let socket = socket.strip_prefix("unix://").map(fs::metadata);
+    let Some(Ok(socket)) = socket else {
+        return println!("skipped: no daemon on a local socket");
+    };
+    if !rustix::process::geteuid().is_root() || socket.mode() & 0o060 != 0o060 {
+        return println!("skipped: not root, or the socket is root's alone");
+    }
+    let run = Command::new("setpriv")
+        .args(["--reuid", "65534", "--clear-groups"])
+        .args(["--regid", &socket.gid().to_string()])
+        .arg(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "docker::ends::what_a_job_leaves_as_root_can_be_deleted",
+        ])
+        .current_dir("/")
+        .output()
+        .unwrap();
+    // The user may not be let into the folder of the build.
+    if matches!(run.status.code(), Some(126 | 127)) {
+        return println!("skipped: the tests can't be started as an ordinary user here");
+    }
+    let output = String::from_utf8_lossy(&run.stdout);
+    assert!(run.status.success(), "{output}");
+    assert!(output.contains("1 passed"), "{output}");
 }
 
 #[tokio::test]

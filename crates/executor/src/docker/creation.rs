@@ -14,7 +14,7 @@ use model::ImageSpec;
 use tokio_util::sync::CancellationToken;
 
 use super::copy::{self, Folder, Seen};
-use super::daemon::Daemon;
+use super::daemon::{Daemon, Maker};
 use super::exit::{self, State};
 use super::image::Image;
 use super::pump::Copied;
@@ -60,7 +60,7 @@ impl<E: Into<Failure>> From<E> for Unmade {
 impl Creation {
     /// Makes the container and starts it.
     pub(super) async fn run(self) -> Result<(), Failure> {
-        if self.again && self.was_started().await? {
+        if self.again && self.went_on().await? {
             return Ok(());
         }
         let files = if self.shared.copies(&self.daemon) {
@@ -85,14 +85,20 @@ impl Creation {
         })
     }
 
-    /// Whether the earlier try's container has run. Its script must not run twice.
-    async fn was_started(&self) -> Result<bool, Failure> {
+    /// Whether the earlier try's container has run: its script must not run twice. One that has not
+    /// is taken away.
+    async fn went_on(&self) -> Result<bool, Failure> {
         let settings = &self.shared.settings;
         let name = spec::container_name(&settings.namespace, self.dir.key());
         let state = exit::look(&self.daemon, &name, settings.patience).await;
-        match state? {
+        let away = |error| Failure {
+            error,
+            is_away: true,
+        };
+        match state.map_err(away)? {
             State::Running | State::Exited { .. } => Ok(true),
-            State::Absent | State::Created => Ok(false),
+            State::Created => super::remove(&self.daemon, &name).await.map(|()| false),
+            State::Absent => Ok(false),
         }
     }
 
@@ -197,6 +203,9 @@ impl Creation {
             ];
             seen = copy::upload(&self.daemon, container, folders.to_vec(), seen).await?;
         }
+        if copied.is_none() {
+            self.see_folder(container).await?;
+        }
         if self.dropped.is_cancelled() {
             return Err(Unmade::from(ExecutorError::Vanished));
         }
@@ -216,6 +225,32 @@ impl Creation {
                 .begin(self.dir.key(), pump, self.shared.settings.patience);
         }
         Ok(())
+    }
+
+    /// Of a folder that it does not see, Podman 4 makes an empty one, where others refuse the mount.
+    /// So until one is found to be seen, a file of the job's is looked for in its container.
+    async fn see_folder(&self, container: &str) -> Result<(), Unmade> {
+        let (shared, daemon) = (&self.shared, &self.daemon);
+        if daemon.maker != Maker::Podman
+            || shared.settings.sharing != Sharing::Auto
+            || shared.sees_all.load(Ordering::Relaxed)
+        {
+            return Ok(());
+        }
+        let what = "could not look for the job's files in its container";
+        let log = format!("{CONTAINER_DIR}/log");
+        match copy::read_file(daemon, container, &log, 1).await {
+            Ok(Some(_)) => {
+                shared.sees_all.store(true, Ordering::Relaxed);
+                Ok(())
+            }
+            Ok(None) => Err(unseen(what.to_owned(), "its log is not there")),
+            Err(error) if Trouble::of(&error) == Trouble::Lost => {
+                Err(Unmade::from(Failure::new(what, &error)))
+            }
+            // Whatever it is, the start says it better.
+            Err(_) => Ok(()),
+        }
     }
 
     fn not_started(&self, error: &Error) -> Unmade {
@@ -240,9 +275,11 @@ impl Creation {
     }
 }
 
-/// Whether a daemon says so of a folder that it should mount.
+/// Whether a daemon says of a folder that it should mount that there is none. Docker does when a
+/// container is made, Podman (`statfs …: no such file or directory`) then or when it is started.
 fn is_unseen(words: &str) -> bool {
     words.contains("source path does not exist")
+        || (words.contains("statfs") && words.contains("no such file or directory"))
 }
 
 fn unseen(what: String, words: &str) -> Unmade {

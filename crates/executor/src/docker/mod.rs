@@ -107,6 +107,8 @@ struct Shared {
     pumps: Pumps,
     /// Set once the daemon has said that it does not see this machine's files.
     sees_nothing: AtomicBool,
+    /// Set once a daemon that would not say so has been found to see them.
+    sees_all: AtomicBool,
 }
 
 /// Why a job that wants a machine is not taken, and what to do.
@@ -125,6 +127,7 @@ impl DockerExecutor {
                 attempts: Locks::default(),
                 pumps: Pumps::default(),
                 sees_nothing: AtomicBool::new(false),
+                sees_all: AtomicBool::new(false),
             }),
         }
     }

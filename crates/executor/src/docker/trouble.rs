@@ -22,10 +22,16 @@ pub(super) enum Trouble {
 impl Trouble {
     /// Classifies `error`.
     pub(super) fn of(error: &Error) -> Self {
-        if let Error::DockerResponseServerError { status_code, .. } = error {
+        if let Error::DockerResponseServerError {
+            status_code,
+            message,
+        } = error
+        {
             match status_code {
                 404 => Self::Missing,
                 409 => Self::Conflict,
+                // Podman's way.
+                500 if message.contains("name is already in use") => Self::Conflict,
                 400..=499 => Self::Refused,
                 _ => Self::Fault,
             }

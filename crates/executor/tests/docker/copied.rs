@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::process::Command;
 
 use executor::docker::{DockerExecutor, DockerSettings, Sharing};
 use executor::{Executor, Exit, JobDir};
@@ -182,4 +183,49 @@ async fn output_of_a_job_that_ended_meanwhile_is_fetched() {
         assert_eq!(job.wait(&new).await.unwrap(), Exit::Code(2));
     })
     .await;
+}
+
+/// Set where the daemon does not see the folder of jobs.
+const UNSEEN: &str = "POPSICLE_TEST_UNSEEN";
+
+#[tokio::test]
+async fn a_folder_is_mounted_where_it_is_seen_and_else_copied() {
+    world(async |world| {
+        let executor = world.executor();
+        for _ in 0..2 {
+            let job = world.job("cd \"$POPSICLE_WORKING_DIRECTORY\"; cat file; echo mine >made");
+            fs::write(job.dir.work().join("file"), "content\n").unwrap();
+            assert_eq!(job.run(&executor).await, Exit::Code(0));
+            assert_eq!(job.log(), "content\n");
+            let is_mounted = job.dir.work().join("made").exists();
+            assert_eq!(is_mounted, std::env::var_os(UNSEEN).is_none());
+        }
+        assert!(world.containers().await.is_empty());
+    })
+    .await;
+}
+
+#[test]
+fn a_folder_that_the_daemon_does_not_see_is_copied() {
+    let namespaces = Command::new("unshare").args(["--mount", "true"]).status();
+    if !namespaces.is_ok_and(|status| status.success()) {
+        return println!("skipped: no mount namespaces for this user");
+    }
+    let hidden = tempfile::tempdir().unwrap();
+    let run = Command::new("unshare")
+        .args(["--mount", "sh", "-ec"])
+        .arg("mount -t tmpfs none \"$TMPDIR\"; exec \"$@\"")
+        .arg("sh")
+        .arg(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "docker::copied::a_folder_is_mounted_where_it_is_seen_and_else_copied",
+        ])
+        .env("TMPDIR", hidden.path())
+        .env(UNSEEN, "yes")
+        .output()
+        .unwrap();
+    let output = String::from_utf8_lossy(&run.stdout);
+    assert!(run.status.success(), "{output}");
+    assert!(output.contains("1 passed"), "{output}");
 }

@@ -13,4 +13,5 @@ mod ends;
 mod images;
 mod jobs;
 mod outages;
+mod podman;
 mod world;

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds Popsicle, starts a server on its defaults, hands it an example repository through a
-# signed webhook, as GitHub would, and shows what happens. Needs no Docker and no network.
+# signed webhook, as GitHub would, and shows what happens. Needs no Docker, and no network once it
+# is built.
 #
 #   ./scripts/dev_up.sh          stays until Ctrl-C
 #   ./scripts/dev_up.sh --once   ends with the example pipeline, with its exit code
@@ -13,18 +14,21 @@ once=
 case "${1:-}" in
   "") ;;
   --once) once=1 ;;
-  *) sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+  *) sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 
-for tool in cargo git; do
-  command -v "$tool" >/dev/null || {
-    echo "error: \`$tool\` is not installed" >&2
-    [ "$tool" = cargo ] && echo "hint: install Rust with rustup, then run this again" >&2
+need() { # command, hint
+  command -v "$1" >/dev/null || {
+    echo "error: \`$1\` is not installed" >&2
+    echo "hint: $2, then run this again" >&2
     exit 1
   }
-done
+}
+need cargo "install Rust with rustup"
+need git "install git"
+need cc "install a C compiler (on Debian the package build-essential)"
 
 say "Building"
 cargo build --package popsicle
@@ -33,12 +37,13 @@ popsicle=$(cd "$target/debug" && pwd)/popsicle
 
 export POPSICLE_DATA_DIR=${POPSICLE_DATA_DIR:-$PWD/data}
 export POPSICLE_LISTEN=${POPSICLE_LISTEN:-127.0.0.1:5000}
-export POPSICLE_SERVER_URL=http://$POPSICLE_LISTEN
 mkdir -p "$POPSICLE_DATA_DIR"
 
 say "Starting the server"
 log=$POPSICLE_DATA_DIR/server.log
-"$popsicle" serve 2>"$log" &
+: >"$log"
+# At least what it listens on, in the form that is read below.
+POPSICLE_LOG=info POPSICLE_LOG_FORMAT=text "$popsicle" serve 2>"$log" &
 server=$!
 stop() {
   trap - EXIT INT TERM
@@ -49,8 +54,9 @@ trap stop EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
+# Its own word, because another server may answer there.
 tries=0
-until "$popsicle" list --limit 1 >/dev/null 2>&1; do
+until address=$(sed -n 's/.*listening address=\([^ ]*\).*/\1/p' "$log") && [ -n "$address" ]; do
   tries=$((tries + 1))
   if ! kill -0 "$server" 2>/dev/null || [ "$tries" -gt 150 ]; then
     echo "error: the server did not start; its log:" >&2
@@ -59,6 +65,7 @@ until "$popsicle" list --limit 1 >/dev/null 2>&1; do
   fi
   sleep 0.1
 done
+export POPSICLE_SERVER_URL=http://$address
 echo "It answers at $POPSICLE_SERVER_URL; its log is $log"
 
 say "Making a repository of examples/shell, and telling the server of a push to it"

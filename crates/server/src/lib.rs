@@ -4,7 +4,7 @@
 //! - [`router`](mod@router) is the table of contents: every address, and who answers it;
 //! - `hooks/` takes what forges send and hands it to the engine;
 //! - `api/` is the REST API, a file per noun: it reads from the store and acts through the engine;
-//! - `home` is the page at `/`;
+//! - `ui/` are the pages for people;
 //! - `extract/` does the protocol, so that a handler is only the sentence;
 //! - `guard` turns away what a browser was tricked into sending;
 //! - `error` is the one shape of everything that went wrong;
@@ -19,12 +19,12 @@ mod app;
 mod error;
 mod extract;
 mod guard;
-mod home;
 mod hooks;
 mod router;
 mod serve;
 mod sparing;
 mod trace;
+mod ui;
 mod unsent;
 
 pub use app::{Parts, ServerSettings};

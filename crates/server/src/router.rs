@@ -17,14 +17,16 @@ use crate::api::{events, health, jobs, logs, pipelines, projects, runners};
 use crate::app::{App, Parts};
 use crate::error::ApiError;
 use crate::extract::BodyLimits;
-use crate::{guard, home, hooks, trace};
+use crate::{guard, hooks, trace, ui};
 
 /// Everything that the server answers, ready for [`serve`](crate::serve).
 pub fn router(parts: Parts) -> Router {
     let app = App::new(parts);
     Router::new()
-        .route("/", get(home::page))
-        .route("/assets/style.css", get(home::style))
+        .route("/", get(ui::home::page))
+        .route("/ui/pipelines/{pipeline}", get(ui::pipeline::page))
+        .route("/ui/pipelines/{pipeline}/jobs/{job}", get(ui::job::page))
+        .route("/assets/style.css", get(ui::style))
         .merge(rest())
         .nest("/api", rest())
         .layer(from_fn_with_state(app.clone(), guard::only_our_names))

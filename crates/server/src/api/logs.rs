@@ -158,6 +158,21 @@ async fn follow(
     Ok(answer)
 }
 
+/// The last lines of an attempt's log, and of those no more than is read at once.
+pub(crate) async fn last_lines(
+    engine: &Engine,
+    job: &Job,
+    attempt: u32,
+    lines: u64,
+) -> Result<Vec<u8>, ApiError> {
+    let Some((reader, length)) = open(engine, job, attempt).await? else {
+        return Ok(Vec::new());
+    };
+    let range = length.saturating_sub(CHUNK as u64)..length;
+    let start = tail(&reader, range, lines).await?;
+    Ok(blocking(move || reader.read_at(start, CHUNK)).await?)
+}
+
 /// The bytes of a step.
 async fn step_range(
     engine: &Engine,

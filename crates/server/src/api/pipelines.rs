@@ -18,7 +18,7 @@ use crate::extract::{Json as JsonBody, JsonOrNothing, Path, Query};
 /// `/pipelines/{pipeline}`
 #[derive(Debug, Deserialize)]
 pub(crate) struct PipelinePath {
-    pipeline: PipelineId,
+    pub(crate) pipeline: PipelineId,
 }
 
 /// `GET /pipelines`
@@ -110,7 +110,11 @@ pub(crate) async fn rerun(
     made(&engine, created.id).await
 }
 
-async fn detail(engine: &Engine, pipeline: PipelineId) -> Result<PipelineDetail, ApiError> {
+/// A pipeline with its jobs.
+pub(crate) async fn detail(
+    engine: &Engine,
+    pipeline: PipelineId,
+) -> Result<PipelineDetail, ApiError> {
     let store = engine.store();
     let pipeline = store.pipeline(pipeline).await?;
     let jobs = store.jobs_of(pipeline.id).await?;

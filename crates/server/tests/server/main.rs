@@ -9,6 +9,7 @@ mod hooks;
 mod jobs;
 mod logs;
 mod manners;
+mod pages;
 mod pipelines;
 mod processes;
 mod projects;

@@ -132,7 +132,7 @@ async fn the_first_page_says_what_this_is_and_trusts_nobody() {
     );
     assert!(page.contains("&lt;b&gt;"));
     assert!(!page.contains("<script") && !page.contains("<b>") && !page.contains("second line"));
-    assert!(page.contains("href=\"/pipelines/1\""));
+    assert!(page.contains("href=\"/ui/pipelines/1\""));
     let style = ci.get("/assets/style.css").await;
     assert_eq!(style.header("content-type"), "text/css; charset=utf-8");
 }

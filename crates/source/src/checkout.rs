@@ -7,12 +7,16 @@ use tokio::sync::Mutex;
 
 use crate::git::{Git, Hears};
 use crate::git_dir::{GitDir, branches_and_tags};
-use crate::mirror::{Found, Mirror, Wanted, smells_of_corruption};
+use crate::mirror::{Found, Mirror, smells_of_corruption};
 use crate::objects::{Answer, Objects, subject, tree_entries};
 use crate::{SourceError, blocking};
 
 /// What is read of a folder's listing at most, in bytes.
 const FOLDER_LIMIT: usize = 16 * 1024 * 1024;
+
+/// What laying out a commit may take of the machine's memory, in bytes: a tree of a few kilobytes can name
+/// itself again and again, to billions of files.
+const LAY_OUT_MEMORY: u64 = 2 << 30;
 
 /// One commit of a mirror.
 #[derive(Debug)]
@@ -93,12 +97,9 @@ impl Checkout {
     pub(crate) async fn lay_out(&self, to: &Path) -> Result<(), SourceError> {
         match self.try_lay_out(to).await {
             Err(error) if smells_of_corruption(&error) => {
-                tracing::warn!(mirror = %self.mirror.path().display(), %error, "mirror is broken; making it anew");
-                let wanted = Wanted {
-                    commit: Some(self.commit.clone()),
-                    git_ref: None,
-                };
-                self.mirror.heal(&wanted).await?;
+                let was_broken = self.mirror.heal(&self.commit).await?;
+                tracing::warn!(mirror = %self.mirror.path().display(), %error, was_broken, "laying out again");
+                // Where it is well, another job may have healed it while we read.
                 crate::folder::empty(to).await?;
                 self.try_lay_out(to).await
             }
@@ -122,6 +123,10 @@ impl Checkout {
             .git_dir(&git_dir)
             .work_tree(to)
             .open_umask()
+            // What it may take of our memory for a tree that somebody made to be large.
+            .config("core.packedGitWindowSize", "64m")
+            .config("core.packedGitLimit", "512m")
+            .memory_limit(LAY_OUT_MEMORY)
             .args(["--reset", "-u", self.commit.as_str()])
             .run()
             .await

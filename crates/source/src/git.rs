@@ -95,6 +95,7 @@ pub(crate) struct Git {
     stdin: Option<File>,
     directory: Option<PathBuf>,
     open_umask: bool,
+    memory_limit: Option<u64>,
 }
 
 impl Git {
@@ -110,6 +111,7 @@ impl Git {
             stdin: None,
             directory: None,
             open_umask: false,
+            memory_limit: None,
         }
         .config("core.hooksPath", "/dev/null")
         .config("core.fsmonitor", "false")
@@ -195,6 +197,13 @@ impl Git {
         self
     }
 
+    /// Lets it have no more address space than so many bytes.
+    #[must_use]
+    pub(crate) fn memory_limit(mut self, bytes: u64) -> Self {
+        self.memory_limit = Some(bytes);
+        self
+    }
+
     /// Runs it to its end and returns what it wrote.
     ///
     /// # Errors
@@ -260,13 +269,21 @@ impl Git {
     }
 
     fn spawn(self, stdin: Stdio) -> Result<Running, SourceError> {
-        let mut command = if self.open_umask {
-            let mut command = Command::new("sh");
-            // A constant; the arguments stay arguments.
-            command.args(["-c", "umask 000 && exec git \"$@\"", "git"]);
-            command
-        } else {
+        let mut setup = String::new();
+        if self.open_umask {
+            setup.push_str("umask 000; ");
+        }
+        if let Some(bytes) = self.memory_limit {
+            // Where a lower one holds already, that is well too.
+            setup.push_str(&format!("ulimit -v {} 2>/dev/null; ", bytes / 1024));
+        }
+        let mut command = if setup.is_empty() {
             Command::new("git")
+        } else {
+            let mut command = Command::new("sh");
+            // Constants and a number; the arguments stay arguments.
+            command.args(["-c", &format!("{setup}exec git \"$@\""), "git"]);
+            command
         };
         command
             .args(self.globals)

@@ -73,11 +73,13 @@ pub(crate) fn branches_and_tags(git_dir: &Path) -> Result<BTreeMap<String, Strin
         loose_refs(git_dir, folder, &mut refs)?;
     }
     let path = git_dir.join("packed-refs");
-    let packed = match fs::read_to_string(&path) {
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => String::new(),
+    let packed = match fs::read(&path) {
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Vec::new(),
         read => read.map_err(|cause| SourceError::io("read", &path, cause))?,
     };
-    for line in packed.lines() {
+    // A name that is not UTF-8 is passed over; few repositories have one.
+    let lines = packed.split(|byte| *byte == b'\n');
+    for line in lines.filter_map(|line| std::str::from_utf8(line).ok()) {
         // Others are comments, and what tags peel to.
         if let Some((id, name)) = line.split_once(' ')
             && (name.starts_with("refs/heads/") || name.starts_with("refs/tags/"))
@@ -96,7 +98,6 @@ fn loose_refs(
     let path = git_dir.join(folder);
     for (name, kind) in entries(&path)? {
         let Ok(name) = name.into_string() else {
-            // A name that is not UTF-8 can stand in packed-refs alone; few repositories have one.
             continue;
         };
         let name = format!("{folder}/{name}");
@@ -177,7 +178,10 @@ fn object_files(objects: &Path) -> Result<BTreeSet<PathBuf>, SourceError> {
                 Some(_) => false,
                 None => is_fan_out,
             };
-            if is_wanted && !path.to_string_lossy().contains("tmp_") {
+            let is_unfinished = ["tmp_", ".tmp-"]
+                .iter()
+                .any(|mark| path.to_string_lossy().contains(mark));
+            if is_wanted && !is_unfinished {
                 files.insert(path);
             }
         }

@@ -133,23 +133,61 @@ impl Mirror {
             // Whoever had the lock before us has fetched it.
             return Ok(found);
         }
-        self.sweep().await?;
-        self.see_that_it_exists(&locked, wanted).await?;
-        match self.update(&locked, wanted).await {
-            Err(error) if smells_of_corruption(&error) => {
+        self.sweep(&locked).await?;
+        let hash = Hash::of(wanted);
+        let updated = if self.is_one().await? {
+            self.update(&locked, wanted).await
+        } else {
+            self.renew(&locked, wanted, hash).await
+        };
+        match updated {
+            Err(error) if tells_of_sha256(&error) => {
+                // A trigger that named no commit did not say so when the mirror was made.
+                self.renew(&locked, wanted, Hash::Sha256).await
+            }
+            Err(error) if smells_of_corruption(&error) && self.is_broken().await? => {
                 tracing::warn!(mirror = %self.path.display(), %error, "mirror is broken; making it anew");
-                self.remake(&locked, wanted).await?;
-                self.update(&locked, wanted).await
+                self.renew(&locked, wanted, hash).await
             }
             result => result,
         }
     }
 
-    /// Makes the mirror anew, because its objects can't be read.
-    pub(crate) async fn heal(&self, wanted: &Wanted) -> Result<Found, SourceError> {
+    /// Makes the mirror anew if that commit can't be read from it; false where it can.
+    pub(crate) async fn heal(&self, commit: &CommitSha) -> Result<bool, SourceError> {
         let locked = self.lock().await?;
-        self.remake(&locked, wanted).await?;
-        self.update(&locked, wanted).await
+        // Whoever had the lock before us may have made it anew already.
+        if self.can_read(commit).await? {
+            return Ok(false);
+        }
+        tracing::warn!(mirror = %self.path.display(), %commit, "mirror is broken; making it anew");
+        let wanted = Wanted {
+            commit: Some(commit.clone()),
+            git_ref: None,
+        };
+        let hash = Hash::of(&wanted);
+        self.renew(&locked, &wanted, hash).await.map(|_| true)
+    }
+
+    /// Whether all of a commit's files can be read.
+    async fn can_read(&self, commit: &CommitSha) -> Result<bool, SourceError> {
+        let read = Git::new("archive", Hears::Nobody)
+            .git_dir(&self.path)
+            .args(["--format=tar", "--output=/dev/null", commit.as_str()])
+            .run()
+            .await;
+        is_well(read)
+    }
+
+    /// Whether git finds something missing or unreadable. What it said in another call is no proof: the
+    /// words may be the remote's, of its own trouble, or hold the name of a file.
+    async fn is_broken(&self) -> Result<bool, SourceError> {
+        let checked = Git::new("fsck", Hears::Nobody)
+            .git_dir(&self.path)
+            .args(["--connectivity-only", "--no-dangling", "--no-progress"])
+            .run()
+            .await;
+        is_well(checked).map(|well| !well)
     }
 
     /// The commit that a name stands for, if it is there.
@@ -276,10 +314,13 @@ impl Mirror {
             .config("fetch.prune", "false")
             .config("fetch.pruneTags", "false")
             .config("submodule.recurse", "false")
+            // A git that outlives a killed server holds the lock, and nobody gives up for it.
+            .config("http.lowSpeedLimit", "1")
+            .config("http.lowSpeedTime", "300")
             // A remote that sends us elsewhere could send us anywhere.
             .config("http.followRedirects", "false")
             .args(["--quiet", "--no-tags", "--no-write-fetch-head"]);
-        let git = ssh::prepare(git, &self.remote).await;
+        let git = ssh::prepare(git).await;
         Ok(credentials::give(
             git,
             &self.mirrors.credentials,
@@ -303,75 +344,88 @@ impl Mirror {
         if packs < MANY_PACKS {
             return Ok(());
         }
-        let folded = self
-            .writing("repack", locked)?
-            .config("pack.writeReverseIndex", "false")
-            .config("repack.writeBitmaps", "false")
-            .args(["-q", "-d", "--geometric=2"])
-            .run()
-            .await;
+        let repack = |how: &[&str]| {
+            let repack = self
+                .writing("repack", locked)?
+                .config("pack.writeReverseIndex", "false")
+                .config("repack.writeBitmaps", "false")
+                .args(["-q", "-d"])
+                .args(how);
+            Ok::<_, SourceError>(repack)
+        };
+        let mut folded = repack(&["--geometric=2"])?.run().await;
+        if folded.is_err() {
+            // Git before 2.33 can only make one of all.
+            folded = repack(&["-a", "--keep-unreachable"])?.run().await;
+        }
         if let Err(error) = folded {
-            // Git before 2.33 can't; the mirror works with many packs too.
+            // The mirror works with many packs too.
             tracing::warn!(mirror = %self.path.display(), %error, "packs could not be folded");
         }
         Ok(())
     }
 
-    /// Makes the mirror if there is none that git takes for one.
-    async fn see_that_it_exists(
-        &self,
-        locked: &Locked,
-        wanted: &Wanted,
-    ) -> Result<(), SourceError> {
-        let is_one = Git::new("rev-parse", Hears::Nobody)
+    /// Whether there is a mirror that git takes for one.
+    async fn is_one(&self) -> Result<bool, SourceError> {
+        let looked = Git::new("rev-parse", Hears::Nobody)
             .git_dir(&self.path)
             .arg("--git-dir")
             .run()
             .await;
-        match is_one {
-            Ok(_) => Ok(()),
-            Err(SourceError::Git { .. }) => self.remake(locked, wanted).await,
-            Err(error) => Err(error),
-        }
+        is_well(looked)
     }
 
-    /// Made beside and moved into place, so that a mirror is whole or is not.
-    async fn remake(&self, locked: &Locked, wanted: &Wanted) -> Result<(), SourceError> {
-        let (new, old) = (self.beside("new"), self.beside("old"));
-        let is_sha256 = wanted
-            .commit
-            .as_ref()
-            .is_some_and(|commit| commit.as_str().len() == 64);
-        for leftover in [&new, &old] {
-            remove(leftover.clone()).await?;
+    /// Makes the mirror, or makes it anew; what was there goes only once the new one has what is wanted.
+    async fn renew(
+        &self,
+        locked: &Locked,
+        wanted: &Wanted,
+        hash: Hash,
+    ) -> Result<Found, SourceError> {
+        let old = self.beside("old");
+        self.remake(locked, &old, hash).await?;
+        let updated = self.update(locked, wanted).await;
+        if updated.is_err() && old.exists() {
+            // It had more than nothing: commits, say, that no branch there leads to any more.
+            remove(self.path.clone(), locked).await?;
+            fs::rename(&old, &self.path)
+                .map_err(|cause| SourceError::io("move back", &old, cause))?;
+        } else {
+            remove(old, locked).await?;
+        }
+        updated
+    }
+
+    /// Made beside and moved into place, so that a mirror is whole or is not. What was there is `old` then.
+    async fn remake(&self, locked: &Locked, old: &Path, hash: Hash) -> Result<(), SourceError> {
+        let new = self.beside("new");
+        for leftover in [new.as_path(), old] {
+            remove(leftover.to_owned(), locked).await?;
         }
         Git::new("init", Hears::Nobody)
             .holding(locked.handle()?)
             .env("GIT_DEFAULT_REF_FORMAT", "files")
-            .env(
-                "GIT_DEFAULT_HASH",
-                if is_sha256 { "sha256" } else { "sha1" },
-            )
+            .env("GIT_DEFAULT_HASH", hash.name())
             .args(["--quiet", "--bare", "--template=", "--"])
             .arg(&new)
             .run()
             .await?;
-        match fs::rename(&self.path, &old) {
+        match fs::rename(&self.path, old) {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
             moved => moved.map_err(|cause| SourceError::io("move away", &self.path, cause))?,
         }
-        fs::rename(&new, &self.path)
-            .map_err(|cause| SourceError::io("create", &self.path, cause))?;
-        remove(old).await
+        fs::rename(&new, &self.path).map_err(|cause| SourceError::io("create", &self.path, cause))
     }
 
     /// Removes what a git that was killed left behind; only while we hold the lock.
-    async fn sweep(&self) -> Result<(), SourceError> {
-        let path = self.path.clone();
+    async fn sweep(&self, locked: &Locked) -> Result<(), SourceError> {
+        let (path, lock) = (self.path.clone(), locked.handle()?);
         blocking(move |_| {
             sweep_folder(&path, 0, &is_lock);
             sweep_folder(&path.join("refs"), 32, &is_lock);
             sweep_folder(&path.join("objects"), 1, &is_unfinished);
+            // It may outlive whoever waits for it, and must not sweep away the next one's files.
+            drop(lock);
             Ok(())
         })
         .await
@@ -425,7 +479,45 @@ impl Locked {
     }
 }
 
-/// Whether git's words tell of broken objects or refs, here or there.
+/// The hash that a repository names its objects by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hash {
+    Sha1,
+    Sha256,
+}
+
+impl Hash {
+    /// That of the wanted commit; the usual one where only a ref is wanted.
+    fn of(wanted: &Wanted) -> Self {
+        match &wanted.commit {
+            Some(commit) if commit.as_str().len() == 64 => Self::Sha256,
+            Some(_) | None => Self::Sha1,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Sha1 => "sha1",
+            Self::Sha256 => "sha256",
+        }
+    }
+}
+
+/// Whether git went to its end well; an error where it could not be asked.
+fn is_well(asked: Result<Vec<u8>, SourceError>) -> Result<bool, SourceError> {
+    match asked {
+        Ok(_) => Ok(true),
+        Err(SourceError::Git { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn tells_of_sha256(error: &SourceError) -> bool {
+    matches!(error, SourceError::Git { stderr, .. }
+        if stderr.contains("mismatched algorithms: client sha1; server sha256"))
+}
+
+/// Whether git's words may tell of broken objects or refs of ours; worth a closer look, and no more.
 pub(crate) fn smells_of_corruption(error: &SourceError) -> bool {
     const WORDS: [&str; 17] = [
         "not a git repository",
@@ -482,7 +574,10 @@ fn is_lock(name: &str) -> bool {
 }
 
 fn is_unfinished(name: &str) -> bool {
-    name.starts_with("tmp_") || name.ends_with(".lock") || name.ends_with(".keep")
+    name.starts_with("tmp_")
+        || name.starts_with(".tmp-")
+        || name.ends_with(".lock")
+        || name.ends_with(".keep")
 }
 
 /// Removes the files whose names `is_leftover`, as many folders deep.
@@ -501,10 +596,16 @@ fn sweep_folder(folder: &Path, depth: usize, is_leftover: &dyn Fn(&str) -> bool)
     }
 }
 
-async fn remove(folder: PathBuf) -> Result<(), SourceError> {
-    blocking(move |_| match fs::remove_dir_all(&folder) {
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed.map_err(|cause| SourceError::io("remove", &folder, cause)),
+async fn remove(folder: PathBuf, locked: &Locked) -> Result<(), SourceError> {
+    let lock = locked.handle()?;
+    blocking(move |_| {
+        let removed = fs::remove_dir_all(&folder);
+        // It may outlive whoever waits for it.
+        drop(lock);
+        match removed {
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed.map_err(|cause| SourceError::io("remove", &folder, cause)),
+        }
     })
     .await
 }

@@ -3,20 +3,19 @@
 use std::path::Path;
 
 use crate::git::{Git, Hears};
-use crate::remote::{Remote, RemoteKind};
 
 /// No prompt, no endless wait, and a host's key taken at first sight but never another one after it.
-const COMMAND: &str =
-    "ssh -o BatchMode=yes -o StrictHostKeyChecking=accept-new -o ConnectTimeout=15";
+const COMMAND: &str = "ssh -o BatchMode=yes -o StrictHostKeyChecking=accept-new \
+     -o ConnectTimeout=15 -o ServerAliveInterval=30 -o ServerAliveCountMax=10";
 
-/// Gives a call for an SSH remote that command, unless the operator named another one, by
-/// `GIT_SSH_COMMAND`, `GIT_SSH` or git's `core.sshCommand`.
-pub(crate) async fn prepare(git: Git, remote: &Remote) -> Git {
-    let is_ssh = *remote.kind() == RemoteKind::Ssh;
+/// Gives a call that command, unless the operator named another one, by `GIT_SSH_COMMAND`, `GIT_SSH`
+/// or git's `core.sshCommand`. Whatever the remote's address: the operator's `url.insteadOf` may make
+/// an SSH one of it.
+pub(crate) async fn prepare(git: Git) -> Git {
     let in_environment = ["GIT_SSH_COMMAND", "GIT_SSH"]
         .iter()
         .any(|name| std::env::var_os(name).is_some());
-    if !is_ssh || in_environment {
+    if in_environment {
         return git;
     }
     let in_config = Git::new("config", Hears::Operator)

@@ -6,5 +6,6 @@ mod credentials;
 mod fetching;
 mod folders;
 mod http;
+mod mirrors;
 mod trees;
 mod world;

@@ -1,0 +1,181 @@
+//! Mirrors: what breaks them, and what does not.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::process::Command;
+
+use model::{CommitSha, Origin};
+use source::SourceError;
+
+use crate::world::{World, branch, files, git, trigger};
+
+/// Removes the object from a repository.
+fn lose(git_dir: &std::path::Path, object: &str) {
+    let file = git_dir
+        .join("objects")
+        .join(&object[..2])
+        .join(&object[2..]);
+    fs::remove_file(file).unwrap();
+}
+
+#[tokio::test]
+async fn trouble_of_the_remote_costs_no_mirror() {
+    let world = World::new();
+    let first = world.commit("a", "1");
+    world.fetch(&first).await.unwrap();
+    // From now on the first commit is in the mirror alone.
+    world.git(&["reset", "-q", "--hard", "HEAD^"]);
+    world.commit("a", "2");
+    world.git(&["reflog", "expire", "--expire=now", "--all"]);
+    world.git(&["gc", "-q", "--prune=now"]);
+    let third = world.commit("b", "3");
+    let lost = world.git(&["rev-parse", &format!("{third}:b")]);
+    lose(&world.remote().join(".git"), &lost);
+
+    let error = world.fetch(&third).await.unwrap_err();
+    assert!(error.to_string().contains("remote"), "{error}");
+    let tree = world.fetch(&first).await.unwrap();
+    let to = world.lay_out(&tree, "work").await;
+    assert_eq!(fs::read_to_string(to.join("a")).unwrap(), "1");
+}
+
+#[tokio::test]
+async fn a_files_name_is_no_sign_of_a_broken_mirror() {
+    let world = World::new();
+    let blob = world.git(&["rev-parse", "HEAD:README"]);
+    let name = format!("corrupt-{}", "x".repeat(300));
+    let tree = world.make_tree(&format!("100644 blob {blob}\t{name}\n"));
+    let commit: CommitSha = world
+        .git(&["commit-tree", &tree, "-m", "Long"])
+        .parse()
+        .unwrap();
+    world.git(&["update-ref", "refs/heads/main", commit.as_str()]);
+    let tree = world.fetch(&commit).await.unwrap();
+    let made = || fs::metadata(world.mirror()).unwrap().ino();
+    let before = made();
+    let error = tree.lay_out(&world.folder("work")).await.unwrap_err();
+    assert!(error.to_string().contains("File name too long"), "{error}");
+    assert_eq!(made(), before, "the mirror is the same");
+}
+
+#[tokio::test]
+async fn several_jobs_mend_a_broken_mirror_once() {
+    let world = World::new();
+    let commit = world.commit("a", "1");
+    let tree = world.fetch(&commit).await.unwrap();
+    for file in files(&world.mirror().join("objects/pack")) {
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::write(file, "garbage").unwrap();
+    }
+    let folders: Vec<_> = (0..4).map(|n| world.folder(&format!("work-{n}"))).collect();
+    let (a, b, c, d) = tokio::join!(
+        tree.lay_out(&folders[0]),
+        tree.lay_out(&folders[1]),
+        tree.lay_out(&folders[2]),
+        tree.lay_out(&folders[3]),
+    );
+    for laid_out in [a, b, c, d] {
+        laid_out.unwrap();
+    }
+    for folder in folders {
+        assert_eq!(fs::read_to_string(folder.join("a")).unwrap(), "1");
+    }
+    world.mirror();
+}
+
+#[tokio::test]
+async fn a_mirror_that_can_not_be_made_anew_stays() {
+    let world = World::new();
+    let first = world.commit("a", "1");
+    let tree = world.fetch(&first).await.unwrap();
+    let second = world.commit("a", "2");
+    world.fetch(&second).await.unwrap();
+    let mirror = world.mirror();
+    // Of the second commit a file is lost here, and the remote is away.
+    let packs = world.temp.path().join("packs");
+    fs::create_dir(&packs).unwrap();
+    for file in files(&mirror.join("objects/pack")) {
+        fs::rename(&file, packs.join(file.file_name().unwrap())).unwrap();
+    }
+    for file in files(&packs) {
+        if file.extension().is_some_and(|e| e == "pack") {
+            let unpacked = Command::new("git")
+                .arg("--git-dir")
+                .arg(&mirror)
+                .args(["unpack-objects", "-q"])
+                .stdin(fs::File::open(&file).unwrap())
+                .status()
+                .unwrap();
+            assert!(unpacked.success());
+        }
+    }
+    lose(
+        &mirror,
+        &git(&mirror, &["rev-parse", &format!("{second}:a")]),
+    );
+    let broken = world.fetch(&second).await.unwrap();
+    fs::rename(world.remote(), world.temp.path().join("away")).unwrap();
+
+    assert!(broken.lay_out(&world.folder("second")).await.is_err());
+    let to = world.lay_out(&tree, "first").await;
+    assert_eq!(fs::read_to_string(to.join("a")).unwrap(), "1");
+}
+
+#[tokio::test]
+async fn a_name_that_is_no_text_stops_nobody() {
+    let world = World::new();
+    let tagged = Command::new("git")
+        .arg("update-ref")
+        .arg(OsStr::from_bytes(b"refs/tags/v1-\xe4"))
+        .arg("HEAD")
+        .current_dir(world.remote())
+        .status()
+        .unwrap();
+    assert!(tagged.success());
+    world.git(&["tag", "v2"]);
+    let tree = world.fetch(&world.tip()).await.unwrap();
+    let to = world.lay_out(&tree, "work").await;
+    assert_eq!(git(&to, &["tag"]), "v2");
+}
+
+#[tokio::test]
+async fn a_longer_hash_is_found_out_where_no_commit_tells_it() {
+    let world = World::new();
+    let remote = world.folder("sha256");
+    let init = ["init", "-q", "-b", "main", "--object-format=sha256"];
+    git(&remote, &init);
+    fs::write(remote.join("a"), "1").unwrap();
+    git(&remote, &["add", "a"]);
+    git(&remote, &["commit", "-q", "-m", "One"]);
+    let origin = Origin::Git {
+        url: remote.display().to_string(),
+    };
+    let asked = trigger(origin, Some(branch("main")), None);
+    let tree = world.source.fetch(&asked).await.unwrap();
+    let tip = git(&remote, &["rev-parse", "HEAD"]);
+    assert_eq!(tree.commit().unwrap().as_str(), tip);
+}
+
+#[tokio::test]
+async fn a_tree_that_names_itself_without_end_is_refused() {
+    let world = World::new();
+    let blob = world.git(&["rev-parse", "HEAD:README"]);
+    let mut tree = world.make_tree(&format!("100644 blob {blob}\tf\n"));
+    // 16^8 files: more than any memory holds.
+    for _ in 0..8 {
+        let lines: String = (0..16)
+            .map(|n| format!("040000 tree {tree}\t{n:02}\n"))
+            .collect();
+        tree = world.make_tree(&lines);
+    }
+    let commit: CommitSha = world
+        .git(&["commit-tree", &tree, "-m", "Bomb"])
+        .parse()
+        .unwrap();
+    world.git(&["update-ref", "refs/heads/main", commit.as_str()]);
+    let tree = world.fetch(&commit).await.unwrap();
+    let error = tree.lay_out(&world.folder("work")).await.unwrap_err();
+    assert!(matches!(error, SourceError::Git { .. }), "{error}");
+}

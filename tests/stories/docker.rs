@@ -7,7 +7,7 @@ use insta::assert_snapshot;
 use serde_json::json;
 use tokio::net::{TcpListener, UnixStream};
 
-use crate::world::{Ci, Dockerd, Image, Repo, containers, has_docker, skip, until};
+use crate::world::{Ci, Dockerd, Image, Repo, containers, end_container, has_docker, skip, until};
 
 fn in_image(image: &str, steps: &str) -> Repo {
     Repo::with(&[
@@ -231,4 +231,67 @@ async fn a_daemon_that_dies_ends_its_jobs_and_not_the_server() {
             .then_some(())
     })
     .await;
+}
+
+/// Waits until the pipeline's job is at that attempt, and that one says that it is ready.
+async fn until_ready(ci: &Ci, id: u64, attempt: u64) {
+    until(&format!("attempt {attempt} begins"), async || {
+        let jobs = ci.pipeline(id).await["jobs"].clone();
+        (jobs[0]["attempt"] == attempt).then_some(())
+    })
+    .await;
+    ci.until_log(id, "build", "ready").await;
+}
+
+#[tokio::test]
+async fn a_container_that_others_end_costs_its_job_an_attempt_and_no_more() {
+    if !has_docker() {
+        return;
+    }
+    let image = Image::busybox();
+    let ci = Ci::start().await.with_docker();
+    let repo = in_image(&image.name, "      - run: echo ready; sleep 600");
+    let id = ci.push(&repo).await;
+    for (attempt, how) in (1..).zip(["kill", "stop"]) {
+        until_ready(&ci, id, attempt).await;
+        end_container(how, &containers(&ci.namespace)[0]);
+    }
+    until_ready(&ci, id, 3).await;
+    ci.cli(&["cancel", "1"]).await.success();
+    assert_eq!(
+        ci.settled(id).await,
+        "pipeline canceled\n  build  canceled  (canceled on request)"
+    );
+    ci.until_clean().await;
+}
+
+#[tokio::test]
+async fn a_daemon_that_restarts_ends_no_job() {
+    if !has_docker() {
+        return;
+    }
+    let Some(mut dockerd) = Dockerd::start().await else {
+        skip("a second dockerd does not start here");
+        return;
+    };
+    let image = dockerd.image();
+    let ci = Ci::start_with(&[("POPSICLE_DOCKER_HOST", &dockerd.host())]).await;
+    let repo = in_image(&image.name, "      - run: echo ready; sleep 600");
+    let running = ci.push(&repo).await;
+    until_ready(&ci, running, 1).await;
+    dockerd.stop().await;
+    // One that is launched meanwhile waits for the daemon.
+    let repo = in_image(&image.name, "      - run: echo well");
+    let queued = ci.push(&repo).await;
+    ci.until_job(queued, "build", "running").await;
+    dockerd.start_again().await;
+    assert_eq!(
+        ci.settled(queued).await,
+        "pipeline success\n  build  success"
+    );
+    assert_eq!(ci.job(queued, "build").await["attempt"], 1);
+    until_ready(&ci, running, 2).await;
+    ci.cli(&["cancel", "1"]).await.success();
+    ci.settled(running).await;
+    ci.until_clean().await;
 }

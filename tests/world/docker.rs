@@ -5,6 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 
 use super::{traces, unique, until};
@@ -76,10 +77,20 @@ impl Dockerd {
             .prefix("popsicle-story-dockerd-")
             .tempdir()
             .expect("a temporary folder can be made");
-        let log = File::create(home.path().join("log")).expect("the log can be made");
+        let daemon = Self::spawn(&home)?;
+        let mut this = Self { home, daemon };
+        this.until_it_answers().await.then_some(this)
+    }
+
+    fn spawn(home: &TempDir) -> Option<Child> {
+        let log = File::options()
+            .append(true)
+            .create(true)
+            .open(home.path().join("log"))
+            .expect("the log can be made");
         let path = |name: &str| home.path().join(name).display().to_string();
         // In a network of its own: a daemon that is told to have no bridge takes away the machine's.
-        let daemon = Command::new("unshare")
+        Command::new("unshare")
             .args(["--net", "dockerd"])
             .args(["--data-root", &path("data"), "--exec-root", &path("exec")])
             .args([
@@ -93,23 +104,45 @@ impl Dockerd {
             .stderr(log.try_clone().expect("a file can be shared"))
             .stdout(log)
             .spawn()
-            .ok()?;
-        let mut this = Self { home, daemon };
+            .ok()
+    }
+
+    async fn until_it_answers(&mut self) -> bool {
         let answers = until("the story's own dockerd answers, or ends", async || {
-            if this.daemon.try_wait().is_ok_and(|ended| ended.is_some()) {
+            if self.daemon.try_wait().is_ok_and(|ended| ended.is_some()) {
                 return Some(false);
             }
-            let asked = command(Some(&this.host())).arg("version").output();
+            let asked = command(Some(&self.host())).arg("version").output();
             asked
                 .is_ok_and(|output| output.status.success())
                 .then_some(true)
         });
         let answers = answers.await;
         if !answers {
-            let log = fs::read_to_string(this.home.path().join("log")).unwrap_or_default();
+            let log = fs::read_to_string(self.home.path().join("log")).unwrap_or_default();
             eprintln!("{}", log.lines().last().unwrap_or("dockerd said nothing"));
         }
-        answers.then_some(this)
+        answers
+    }
+
+    /// Ends the daemon as `systemctl stop` does: it asks its containers to end first.
+    pub async fn stop(&mut self) {
+        let pid = i32::try_from(self.daemon.id()).ok().and_then(Pid::from_raw);
+        rustix::process::kill_process(pid.expect("a process has an id"), Signal::TERM)
+            .expect("the daemon can be told to end");
+        until("the story's own dockerd ends", async || {
+            self.daemon.try_wait().expect("the daemon is ours")
+        })
+        .await;
+    }
+
+    /// Starts the daemon again, over what the last one left.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub async fn start_again(&mut self) {
+        self.daemon = Self::spawn(&self.home).expect("it started before");
+        assert!(self.until_it_answers().await, "dockerd starts again");
     }
 
     /// Where it answers.
@@ -146,6 +179,11 @@ pub fn containers(namespace: &str) -> Vec<String> {
     let filter = format!("label=popsicle.namespace={namespace}");
     let listed = docker(None, &["ps", "--all", "--quiet", "--filter", &filter]);
     listed.lines().map(str::to_owned).collect()
+}
+
+/// Ends a container without Popsicle: `docker kill`, `docker stop`.
+pub fn end_container(how: &str, container: &str) {
+    docker(None, &[how, container]);
 }
 
 /// Removes the containers of a namespace, if there is a daemon.

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub use answer::{Answered, Told};
 pub use binary::{popsicle, root};
 pub use ci::{Ci, cli_in};
-pub use docker::{Dockerd, Image, containers};
+pub use docker::{Dockerd, Image, containers, end_container};
 pub use github::{Answer, Github, TOKEN};
 pub use needs::{has_docker, has_machine_jobs};
 pub use repo::Repo;

@@ -1,12 +1,14 @@
 //! One method a route.
 
 use api::{
-    Health, NewPipeline, NewRunner, Pipeline, PipelineDetail, PipelineQuery, Project, Readiness,
-    RerunRequest, Runner, Step, WebhookAnswer,
+    Health, Limit, NewPipeline, NewRunner, PageQuery, Pipeline, PipelineDetail, PipelineQuery,
+    Project, Readiness, RerunRequest, Runner, Step, WebhookAnswer,
 };
 use model::{JobId, PipelineId, RepoName, RerunFrom};
 use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::page::next_cursor;
@@ -17,10 +19,7 @@ use crate::{Client, ClientError, Page};
 impl Client {
     /// Most recent pipelines first, those that the query lets through.
     pub async fn pipelines(&self, query: &PipelineQuery) -> Result<Page<Pipeline>, ClientError> {
-        let request = self.request(Method::GET, &["pipelines"]).query(query);
-        let (items, headers) = self.answer(request).await?;
-        let next = next_cursor(&headers, &self.url(&["pipelines"]));
-        Ok(Page { items, next })
+        self.page(&["pipelines"], query).await
     }
 
     /// One pipeline with its jobs.
@@ -65,14 +64,8 @@ impl Client {
 
     /// The steps of a job's last attempt.
     pub async fn steps(&self, id: PipelineId, job: JobId) -> Result<Vec<Step>, ClientError> {
-        self.get(&[
-            "pipelines",
-            &id.to_string(),
-            "jobs",
-            &job.to_string(),
-            "steps",
-        ])
-        .await
+        let (id, job) = (id.to_string(), job.to_string());
+        self.all(&["pipelines", &id, "jobs", &job, "steps"]).await
     }
 
     /// Delivers a webhook, as GitHub does; returns the pipeline that it makes.
@@ -107,7 +100,7 @@ impl Client {
 
     /// The runners.
     pub async fn runners(&self) -> Result<Vec<Runner>, ClientError> {
-        self.get(&["runners"]).await
+        self.all(&["runners"]).await
     }
 
     /// Registers a runner.
@@ -116,8 +109,8 @@ impl Client {
     }
 
     /// The projects, most recently active first.
-    pub async fn projects(&self) -> Result<Vec<Project>, ClientError> {
-        self.get(&["projects"]).await
+    pub async fn projects(&self, query: &PageQuery) -> Result<Page<Project>, ClientError> {
+        self.page(&["projects"], query).await
     }
 
     /// One project.
@@ -136,5 +129,35 @@ impl Client {
     /// Whether the server can do its work; [`ClientError::Refused`] with status 503 if it can't.
     pub async fn readiness(&self) -> Result<Readiness, ClientError> {
         self.get(&["readyz"]).await
+    }
+
+    async fn page<T: DeserializeOwned>(
+        &self,
+        segments: &[&str],
+        query: &impl Serialize,
+    ) -> Result<Page<T>, ClientError> {
+        let request = self.request(Method::GET, segments).query(query);
+        let (items, headers) = self.answer(request).await?;
+        let next = next_cursor(&headers, &self.url(segments));
+        Ok(Page { items, next })
+    }
+
+    /// Every page of a list that is not long.
+    async fn all<T: DeserializeOwned>(&self, segments: &[&str]) -> Result<Vec<T>, ClientError> {
+        let mut query = PageQuery {
+            limit: Some(Limit::MAX),
+            cursor: None,
+        };
+        let mut all = Vec::new();
+        loop {
+            let page = self.page(segments, &query).await?;
+            // A list that goes on must also come on.
+            let is_over = page.next.is_none() || page.items.is_empty();
+            all.extend(page.items);
+            if is_over {
+                return Ok(all);
+            }
+            query.cursor = page.next;
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use api::{Limit, LogQuery, PipelineQuery};
+use api::{Limit, LogQuery, PageQuery, PipelineQuery};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::RawQuery;
@@ -61,6 +61,32 @@ async fn lists_are_asked_for_by_page() {
     assert_eq!(page.items.len(), 2);
     assert_eq!(page.items[0].id, PipelineId(2));
     assert_eq!(page.next.unwrap().0, "c1");
+}
+
+#[tokio::test]
+async fn short_lists_come_whole() {
+    let list = |RawQuery(query): RawQuery| async move {
+        let runner = |id: i64| {
+            format!(
+                r#"[{{"id":{id},"host":"build-{id}","active":true,"labels":[],"last_seen":null,
+                    "busy":0,"capacity":1}}]"#
+            )
+        };
+        match query.as_deref() {
+            Some("limit=200") => {
+                let next = "</runners?limit=200&cursor=n1>; rel=\"next\"";
+                ([JSON, (header::LINK, next)], runner(1)).into_response()
+            }
+            Some("limit=200&cursor=n1") => ([JSON], runner(2)).into_response(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let client = serve(Router::new().route("/runners", get(list))).await;
+    let hosts = client.runners().await.unwrap().into_iter();
+    assert_eq!(
+        hosts.map(|runner| runner.host).collect::<Vec<_>>(),
+        ["build-1", "build-2"]
+    );
 }
 
 #[tokio::test]
@@ -119,7 +145,7 @@ async fn who_is_no_popsicle_server_is_told_apart() {
     assert!(matches!(error, ClientError::NotPopsicle { .. }), "{error}");
     let error = client.readiness().await.unwrap_err();
     assert!(matches!(error, ClientError::NotPopsicle { .. }), "{error}");
-    let error = client.projects().await.unwrap_err();
+    let error = client.projects(&PageQuery::default()).await.unwrap_err();
     assert!(error.is_passing(), "{error}");
 }
 

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use api::{Job, JobStreamEvent, JobStreamQuery, JobView, PageQuery, Step};
+use api::{Cursor, Job, JobStreamEvent, JobStreamQuery, JobView, Limit, PageQuery};
 use axum::Json;
 use axum::extract::{OriginalUri, State};
 use axum::response::Response;
@@ -40,12 +40,15 @@ pub(crate) struct JobUuidPath {
 pub(crate) async fn steps(
     State(engine): State<Engine>,
     Path(path): Path<JobPath>,
+    uri: OriginalUri,
     Query(query): Query<StepsQuery>,
-) -> Result<Json<Vec<Step>>, ApiError> {
+) -> Result<Response, ApiError> {
     let job = of_pipeline(&engine, path).await?;
     let attempt = logs::attempt(&job, query.attempt)?;
+    let page = page::wanted(query.limit, query.cursor);
     let steps = engine.store().steps(job.id, attempt).await?;
-    Ok(Json(steps.into_iter().map(view::step).collect()))
+    let found = page::cut(steps, &page, "s", |step| i64::from(step.index))?;
+    Ok(page::answer(&uri, found, view::step))
 }
 
 /// The query of `GET …/steps`.
@@ -54,6 +57,10 @@ pub(crate) async fn steps(
 pub(crate) struct StepsQuery {
     #[serde(default)]
     attempt: Option<u32>,
+    #[serde(default)]
+    limit: Option<Limit>,
+    #[serde(default)]
+    cursor: Option<Cursor>,
 }
 
 /// `POST /pipelines/{pipeline}/jobs/{job}/approve`

@@ -7,7 +7,9 @@ use axum::response::{IntoResponse, Response};
 use http::HeaderValue;
 use http::header::LINK;
 use serde::Serialize;
-use store::{Page, Paged};
+use store::{Page, Paged, StoreError};
+
+use crate::error::ApiError;
 
 /// Which page of a list somebody asked for.
 pub(crate) fn wanted(limit: Option<Limit>, cursor: Option<Cursor>) -> Page {
@@ -15,6 +17,34 @@ pub(crate) fn wanted(limit: Option<Limit>, cursor: Option<Cursor>) -> Page {
         limit: u32::from(limit.unwrap_or_default().get()),
         cursor: cursor.map(|cursor| cursor.0),
     }
+}
+
+/// The page that somebody asked for of a list that is short enough to be read whole. `key` counts up
+/// along it; `list` begins its cursors, so that they mean nothing to another list.
+///
+/// # Errors
+/// 400 for a cursor that is none of this list's.
+pub(crate) fn cut<T>(
+    mut items: Vec<T>,
+    page: &Page,
+    list: &str,
+    key: impl Fn(&T) -> i64,
+) -> Result<Paged<T>, ApiError> {
+    if let Some(cursor) = &page.cursor {
+        let after = cursor
+            .strip_prefix(list)
+            .and_then(|number| number.parse::<i64>().ok())
+            .ok_or_else(|| StoreError::BadCursor(cursor.chars().take(100).collect()))?;
+        items.retain(|item| key(item) > after);
+    }
+    let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
+    let has_more = items.len() > limit;
+    items.truncate(limit);
+    let next = items
+        .last()
+        .filter(|_| has_more)
+        .map(|last| format!("{list}{}", key(last)));
+    Ok(Paged { items, next })
 }
 
 /// A page, and in the header `Link` where the next one is.

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use api::{NewRunner, Runner, RunnerPatch};
+use api::{NewRunner, PageQuery, Runner, RunnerPatch};
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{OriginalUri, State};
 use axum::response::{IntoResponse, Response};
 use engine::{Engine, World};
 use http::StatusCode;
@@ -12,9 +12,9 @@ use http::header::LOCATION;
 use model::RunnerId;
 use serde::Deserialize;
 
-use super::view;
+use super::{page, view};
 use crate::error::ApiError;
-use crate::extract::{Json as JsonBody, Path};
+use crate::extract::{Json as JsonBody, Path, Query};
 
 /// How many jobs at once somebody may believe a machine to bear.
 const MOST_JOBS: u32 = 1000;
@@ -28,9 +28,15 @@ pub(crate) struct RunnerPath {
 }
 
 /// `GET /runners`
-pub(crate) async fn list(State(engine): State<Engine>) -> Result<Json<Vec<Runner>>, ApiError> {
+pub(crate) async fn list(
+    State(engine): State<Engine>,
+    uri: OriginalUri,
+    Query(query): Query<PageQuery>,
+) -> Result<Response, ApiError> {
+    let page = page::wanted(query.limit, query.cursor);
     let runners = engine.store().runners().await?;
-    Ok(Json(runners.into_iter().map(view::runner).collect()))
+    let found = page::cut(runners, &page, "n", |runner| runner.id.0)?;
+    Ok(page::answer(&uri, found, view::runner))
 }
 
 /// `POST /runners`

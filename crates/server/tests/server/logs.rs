@@ -117,6 +117,12 @@ async fn a_step_has_its_part_of_the_log() {
         .await
         .refuses(404, "step 3");
 
+    let first = ci.get(&path.replace("/log", "/steps?limit=2")).await;
+    assert_eq!(first.json().as_array().unwrap().len(), 2);
+    let next = first.header("link").trim_end_matches("; rel=\"next\"");
+    let second = ci.get(next.trim_matches(['<', '>'])).await;
+    assert_eq!(second.json()[0]["index"], 2);
+    assert_eq!(second.header("link"), "");
     let steps = ci.get(&path.replace("/log", "/steps")).await.json();
     let steps = steps.as_array().unwrap();
     assert_eq!(steps.len(), 3);

@@ -24,6 +24,34 @@ async fn unknown_addresses_and_methods_are_errors_of_the_same_shape() {
         .refuses(405, "DELETE");
 }
 
+/// The table itself, so that no route of it can be forgotten here.
+const TABLE: &str = include_str!("../../src/router.rs");
+
+#[tokio::test]
+async fn every_address_of_the_api_is_there_under_both_roots() {
+    let ci = Ci::start().await;
+    let mut paths: Vec<&str> = TABLE
+        .split(".route(")
+        .skip(1)
+        .filter_map(|route| route.split('"').nth(1))
+        .filter(|path| *path != "/" && !path.starts_with("/ui/") && !path.starts_with("/assets/"))
+        .collect();
+    paths.sort_unstable();
+    assert!(paths.len() > 15, "{paths:?}");
+    for path in paths {
+        let path = path.replace("{*repo}", "octo/repo").replace(['{', '}'], "");
+        // No route has this method: what is there says which it has, and what is not is not found.
+        let asked = async |root: &str| {
+            let answer = ci.send(Method::TRACE, &format!("{root}{path}")).await;
+            answer.refuses(405, &path);
+            answer.header("allow").to_owned()
+        };
+        let (plain, below) = (asked("").await, asked("/api").await);
+        assert!(!plain.is_empty(), "{path}");
+        assert_eq!(plain, below, "{path}");
+    }
+}
+
 #[tokio::test]
 async fn every_answer_has_an_id_and_tells_browsers_to_be_careful() {
     let ci = Ci::start().await;

@@ -74,6 +74,40 @@ async fn runners_come_change_and_go() {
 }
 
 #[tokio::test]
+async fn runners_come_in_pages() {
+    let ci = Ci::start().await;
+    for number in 1..=3 {
+        let new = json!({"host": format!("build-{number}")});
+        assert_eq!(ci.post("/runners", &new).await.status, 201);
+    }
+    let mut path = "/runners?limit=3".to_owned();
+    let mut pages = Vec::new();
+    loop {
+        let page = ci.get(&path).await;
+        let hosts = page.json();
+        let hosts = hosts.as_array().unwrap().iter();
+        pages.push(hosts.map(|one| one["host"].clone()).collect::<Vec<_>>());
+        match page.header("link").split_once('>') {
+            Some((next, _)) => path = next.trim_start_matches('<').to_owned(),
+            None => break,
+        }
+    }
+    assert_eq!(
+        pages,
+        [vec!["localhost", "build-1", "build-2"], vec!["build-3"]]
+    );
+    for (query, names) in [
+        ("limit=0", "`limit`"),
+        ("x=y", "`x`"),
+        ("cursor=p1", "`p1`"),
+    ] {
+        ci.get(&format!("/runners?{query}"))
+            .await
+            .refuses(400, names);
+    }
+}
+
+#[tokio::test]
 async fn a_host_that_can_not_be_is_refused() {
     let ci = Ci::start().await;
     assert_eq!(

@@ -1,7 +1,7 @@
 //! `/events`
 
 use engine::{SystemWorld, World};
-use model::{Origin, Trigger, TriggerKind};
+use model::{Origin, Status, Trigger, TriggerKind};
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 
@@ -169,6 +169,35 @@ async fn followers_leave_room_for_others() {
     drop(stream);
     let room = async { while ci.get(&follow).await.status != 200 {} };
     tokio::time::timeout(PATIENCE, room).await.unwrap();
+
+    // A place is kept for as long as the job goes on.
+    let gate = ci.gate("gate");
+    let pipeline = ci
+        .push(&one_job(&format!(
+            "echo first; cat {}",
+            gate.path.display()
+        )))
+        .await;
+    let job = ci.job(pipeline).await;
+    for path in [
+        format!("/jobs/{}/stream?from_beginning=true", job.uuid),
+        format!("/pipelines/{pipeline}/jobs/{}/log?follow=true", job.id),
+    ] {
+        let open = async {
+            loop {
+                let request = ci.request(Method::GET, &path);
+                let response = request.send().await.unwrap();
+                if response.status() == 200 {
+                    return Pieces::from(response);
+                }
+            }
+        };
+        let mut stream = tokio::time::timeout(PATIENCE, open).await.unwrap();
+        stream.up_to("first").await;
+        ci.get("/events").await.refuses(503, "try again");
+    }
+    gate.open().await;
+    ci.until(pipeline, Status::is_ended).await;
 }
 
 #[tokio::test]

@@ -351,7 +351,10 @@ pub(crate) struct Pieces {
 
 impl Pieces {
     pub(crate) async fn of(request: RequestBuilder) -> Self {
-        let response = request.send().await.unwrap();
+        Self::from(request.send().await.unwrap())
+    }
+
+    pub(crate) fn from(response: Response) -> Self {
         assert_eq!(response.status(), StatusCode::OK);
         Self {
             response,

@@ -382,7 +382,7 @@ async fn a_second_signal_ends_the_server_at_once() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_still_starting_can_be_stopped() {
+async fn a_server_whose_docker_is_silent_can_be_stopped() {
     let ci = Ci::prepare(&[]).await;
     // Docker that takes requests and answers none.
     let docker = TcpListener::bind("127.0.0.1:0").expect("a port is free");
@@ -391,11 +391,11 @@ async fn a_server_that_is_still_starting_can_be_stopped() {
     docker
         .set_nonblocking(true)
         .expect("a listener can be asked without waiting");
+    // It serves without waiting for the answer, and stops without it.
     let _asked = until("the server asks Docker", async || docker.accept().ok()).await;
     server.terminate();
     let told = server.told().await;
     assert_eq!(told.code, Some(0), "{told:?}");
-    assert!(told.stderr.contains("stopped before it served"), "{told:?}");
 }
 
 #[tokio::test]

@@ -35,7 +35,9 @@ pub(crate) struct Pumped {
     /// The length of the stored log, in bytes.
     pub(crate) bytes: u64,
     /// Whether the log has reached its limit; what is over is not stored.
-    pub(crate) over_limit: bool,
+    pub(crate) is_full: bool,
+    /// Whether the job is so far ahead of us that it must be stopped.
+    pub(crate) is_flooded: bool,
 }
 
 /// Reads the raw file, writes the stored log.
@@ -108,7 +110,8 @@ impl Pump {
             markers,
             at_end: read < self.buffer.len(),
             bytes: self.bytes,
-            over_limit: self.bytes >= self.limit || self.is_flooded()?,
+            is_full: self.bytes >= self.limit,
+            is_flooded: self.is_flooded()?,
         })
     }
 

@@ -88,11 +88,8 @@ impl Checkout {
             }
         };
         let replied = tokio::task::spawn_blocking(move || {
-            if let Err(error) = self.dir.note(&line) {
-                // The step waits, whatever became of the line.
-                tracing::warn!(%error, line, "could not write to the job's log");
-            }
-            reply(&self.dir.answer(), self.index, code)
+            // The script itself says the line: once it runs, the log is its own.
+            reply(&self.dir.answer(), self.index, code, &line)
         });
         match replied.await {
             Ok(Ok(())) => {}
@@ -230,8 +227,11 @@ async fn blocking<T: Send + 'static>(
     }
 }
 
-/// Writes the answer into the FIFO that the script reads.
-fn reply(fifo: &Path, index: u32, code: i32) -> io::Result<()> {
+/// What a FIFO takes in one piece, in bytes (`PIPE_BUF` of POSIX, 512 at least); the rest of a line is cut.
+const ANSWER: usize = 512;
+
+/// Writes the answer into the FIFO that the script reads, with what the script is to say of it.
+fn reply(fifo: &Path, index: u32, code: i32, line: &str) -> io::Result<()> {
     // Fails at once if no script holds it open; a link or a plain file is not ours to write to.
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let mut file = File::options()
@@ -243,7 +243,10 @@ fn reply(fifo: &Path, index: u32, code: i32) -> io::Result<()> {
             "the job put something else in the place of its FIFO",
         ));
     }
-    file.write_all(format!("{index} {code}\n").as_bytes())
+    let mut answer = format!("{index} {code} {}", line.replace(['\n', '\r'], " "));
+    answer.truncate(answer.floor_char_boundary(ANSWER - 1));
+    answer.push('\n');
+    file.write_all(answer.as_bytes())
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::feed::LogGrowth;
 use crate::handle::Shared;
-use crate::logs::{Nonce, Output};
+use crate::logs::{Nonce, Output, Pumped};
 use crate::persist::{Patience, persist};
 use checkout::{Answer, Checkout};
 use progress::Progress;
@@ -276,8 +276,7 @@ impl Run<'_> {
                 }
                 pumped = output.next(), if !matches!(stopping, Some(Stopping::Fault(_))) => {
                     match self.take(&mut output, &mut progress, pumped).await {
-                        Ok(true) => Some(Stopping::LogTooLong),
-                        Ok(false) => None,
+                        Ok(taken) => (taken.is_full || taken.is_flooded).then_some(Stopping::LogTooLong),
                         Err(error) => Some(Stopping::Fault(error)),
                     }
                 }
@@ -331,20 +330,20 @@ impl Run<'_> {
         if let Some(Stopping::Fault(problem)) = stopping {
             return Err(problem);
         }
-        // The rest of the output; a job that wrote too much has said enough. The first chunk may have
-        // been read before the exit, so that its end is not the end.
+        // The rest of the output, as far as there is room for it. The first chunk may have been read
+        // before the exit, so that its end is not the end.
         let mut fresh = false;
-        while !matches!(stopping, Some(Stopping::LogTooLong)) {
-            let pumped = output.step().await?;
-            let at_end = fresh && pumped.read == 0;
-            fresh = true;
-            if self.take(&mut output, &mut progress, Ok(pumped)).await? {
+        loop {
+            let pumped = output.step().await;
+            let taken = self.take(&mut output, &mut progress, pumped).await?;
+            if taken.is_full {
                 stopping.get_or_insert(Stopping::LogTooLong);
                 break;
             }
-            if at_end {
+            if fresh && taken.read == 0 {
                 break;
             }
+            fresh = true;
         }
         let size = output.finish().await?;
         self.shared.feed.grew(
@@ -393,13 +392,13 @@ impl Run<'_> {
         Box::pin(async move { executor.launch(self.dir, &order).await })
     }
 
-    /// Deals with a chunk of output; whether it reached the limit.
+    /// Deals with a chunk of output, and hands it back.
     async fn take(
         &self,
         output: &mut Output,
         progress: &mut Progress<'_>,
-        pumped: Result<crate::logs::Pumped, StoreError>,
-    ) -> Result<bool, Problem> {
+        pumped: Result<Pumped, StoreError>,
+    ) -> Result<Pumped, Problem> {
         let pumped = pumped?;
         progress.record(&pumped.markers).await?;
         // A question that no one has answered must be heard again after a crash.
@@ -411,7 +410,7 @@ impl Run<'_> {
             bytes: pumped.bytes,
         };
         self.shared.feed.grew(self.claim.job.id, growth);
-        Ok(pumped.over_limit)
+        Ok(pumped)
     }
 
     fn checkout(

@@ -22,6 +22,11 @@ pub(crate) struct Script {
     pub(crate) commands: Vec<(u32, String)>,
 }
 
+/// What the file `exit` says where a marker could not be written, and the code to exit with then
+/// (`EX_IOERR`). After a signal it says nothing; otherwise it says the code.
+const UNHEARD: &str = "unheard";
+const UNHEARD_CODE: i32 = 74;
+
 /// Where a job's working directory is, inside.
 const WORK: &str = executor::WORK_DIR_VARIABLE;
 
@@ -47,7 +52,23 @@ fn prelude(nonce: &Nonce, dir: &str) -> String {
     format!(
         r#"# Runs a job's steps. The lines that begin with an escape are for Popsicle.
 dir={dir}
-say() {{ printf '\033]7770;{nonce};%s\007\n' "$1"; }}
+
+# POSIX lets a shell ignore SIGINT and SIGQUIT in what it starts in the background, and only job
+# control, which bash alone has without a terminal, keeps it from that. It also gives each step a
+# process group of its own: what a step sends to its group (`kill 0`) is not for us.
+if [ -z "$BASH_VERSION" ] && command -v bash >/dev/null 2>&1; then exec bash --posix "$0"; fi
+[ -z "$BASH_VERSION" ] || set -m
+
+# How it ended goes where there is room for it already: a job may fill the disk.
+note() {{ printf '%s\n' "$1" 1<>"$dir/exit"; }}
+printf '%15s\n' '' >"$dir/exit" || exit {UNHEARD_CODE}
+
+# What goes on unheard would count as done.
+say() {{
+  printf '\033]7770;{nonce};%s\007\n' "$1" && return
+  note {UNHEARD}
+  exit {UNHEARD_CODE}
+}}
 
 # The engine's answers come through this FIFO; held open, so that neither side waits to open it.
 exec 9<>"$dir/answer"
@@ -63,7 +84,7 @@ child=
 leave() {{
   # Whoever stopped us knows why, and this is no end that the job came to.
   [ -z "$stopping" ] || exit 143
-  printf '%s\n' "$failed" >"$dir/exit"
+  note "$failed"
   exit "$failed"
 }}
 
@@ -90,10 +111,10 @@ begin() {{
 # Waits for the child; a signal interrupts a wait.
 end() {{
   code=0
-  wait "$child" || code=$?
+  wait "$child" 2>/dev/null || code=$?
   while [ -n "$stopping" ] && kill -0 "$child" 2>/dev/null; do
     code=0
-    wait "$child" || code=$?
+    wait "$child" 2>/dev/null || code=$?
   done
   child=
   close "$1" "$code"
@@ -155,7 +176,9 @@ fn run_body(index: u32, run: &RunStep, job_shell: Option<&str>) -> String {
             let words: Vec<String> = shell.split_whitespace().map(quote).collect();
             // `sh -c` takes the command itself, every other shell a file.
             match shell.split_whitespace().next_back() {
-                Some("-c") => format!("exec {} {}", words.join(" "), quote(&run.command)),
+                Some(last) if takes_command(last) => {
+                    format!("exec {} {}", words.join(" "), quote(&run.command))
+                }
                 _ => format!("exec {} \"$dir/steps/{index}\"", words.join(" ")),
             }
         }
@@ -165,13 +188,21 @@ fn run_body(index: u32, run: &RunStep, job_shell: Option<&str>) -> String {
     )
 }
 
+/// Whether that is `-c`, alone or after other short options: `-ec`.
+fn takes_command(word: &str) -> bool {
+    word.strip_prefix('-').is_some_and(|options| {
+        options.ends_with('c') && options.bytes().all(|byte| byte.is_ascii_alphabetic())
+    })
+}
+
 fn checkout_body(index: u32, path: Option<&str>) -> String {
     match CheckoutPlace::of(path) {
         CheckoutPlace::Work => format!("  ask {index} checkout\n  close {index} \"$code\"\n"),
         CheckoutPlace::Elsewhere => {
             let place = directory(path);
+            let tree = format!("\"$dir/tree.{index}\"");
             format!(
-                "  ask {index} checkout\n  if [ \"$code\" = 0 ]; then\n    mkdir -p {place} && cp -a \"$dir/tree.{index}/.\" {place}/ || code=1\n  fi\n  close {index} \"$code\"\n"
+                "  ask {index} checkout\n  if [ \"$code\" = 0 ]; then\n    mkdir -p {place} && cp -a {tree}/. {place}/ || code=1\n  fi\n  rm -rf {tree} 2>/dev/null\n  close {index} \"$code\"\n"
             )
         }
     }
@@ -182,7 +213,7 @@ fn checkout_body(index: u32, path: Option<&str>) -> String {
 pub(crate) enum CheckoutPlace {
     /// Right in the job's working directory.
     Work,
-    /// In `io/tree.<index of the step>`, from where the script copies it to the place that it alone can reach.
+    /// In `io/tree.<index>`, from where the script copies it to the place that it alone can reach.
     Elsewhere,
 }
 
@@ -249,6 +280,24 @@ mod tests {
         }
     }
 
+    fn checkout(path: Option<&str>) -> StepSpec {
+        StepSpec {
+            name: "Checkout code".into(),
+            when: StepWhen::OnSuccess,
+            action: StepAction::Checkout {
+                path: path.map(str::to_owned),
+            },
+        }
+    }
+
+    fn in_shell(shell: &str, command: &str) -> StepSpec {
+        let mut step = step(command);
+        if let StepAction::Run(run) = &mut step.action {
+            run.shell = Some(shell.to_owned());
+        }
+        step
+    }
+
     fn write(spec: &JobSpec, dir: &Path) {
         let nonce = Nonce::parse(&"0".repeat(32)).unwrap();
         let script = generate(spec, &nonce, dir.to_str().unwrap());
@@ -266,20 +315,46 @@ mod tests {
         );
     }
 
+    /// The command that runs the script in `dir` with that shell, at home in `dir`.
+    fn command(shell: &[&str], dir: &Path) -> Command {
+        let mut command = Command::new(shell[0]);
+        command
+            .args(&shell[1..])
+            .arg(dir.join("steps.sh"))
+            .env(WORK, dir.join("work"))
+            .env("HOME", dir);
+        if shell != ["sh"] && shell != ["bash"] {
+            // Otherwise it would hand over to bash.
+            command.env("PATH", path_without_bash(dir));
+        }
+        command
+    }
+
+    /// A search path on which there is no bash, made in `dir`.
+    fn path_without_bash(dir: &Path) -> std::path::PathBuf {
+        let path = dir.join("bin");
+        std::fs::create_dir(&path).unwrap();
+        for tool in ["cat", "cp", "dash", "busybox", "mkdir", "rm", "sh"] {
+            let found = ["/bin", "/usr/bin"].map(|folder| Path::new(folder).join(tool));
+            if let Some(found) = found.iter().find(|found| found.exists()) {
+                std::os::unix::fs::symlink(found, path.join(tool)).unwrap();
+            }
+        }
+        path
+    }
+
+    fn exit_file(dir: &Path) -> String {
+        let text = std::fs::read_to_string(dir.join("exit")).unwrap();
+        text.trim().to_owned()
+    }
+
     /// Runs a job's script with that shell; its output with markers as `<…>`, and its exit code.
     fn run_with(shell: &[&str], spec: &JobSpec) -> (String, i32) {
         let dir = tempfile::tempdir().unwrap();
         write(spec, dir.path());
-        let output = Command::new(shell[0])
-            .args(&shell[1..])
-            .arg(dir.path().join("steps.sh"))
-            .env(WORK, dir.path().join("work"))
-            .env("HOME", dir.path())
-            .output()
-            .unwrap();
+        let output = command(shell, dir.path()).output().unwrap();
         let code = output.status.code().unwrap();
-        let exit = std::fs::read_to_string(dir.path().join("exit")).unwrap();
-        assert_eq!(exit.trim().parse(), Ok(code), "the exit file agrees");
+        assert_eq!(exit_file(dir.path()), code.to_string());
         let text = String::from_utf8(output.stdout).unwrap()
             + std::str::from_utf8(&output.stderr).unwrap();
         let text = text
@@ -319,6 +394,20 @@ mod tests {
             );
             assert_eq!(code, 1, "{shell:?}");
         }
+    }
+
+    #[test]
+    fn signals_do_to_a_step_what_they_do_anywhere() {
+        let by_default = "for name in INT QUIT; do sh -c \"kill -s $name \\$\\$; echo no\" || echo $?; done 2> /dev/null";
+        let to_all = "trap 'exit 9' TERM; kill 0; echo never";
+        let mut steps = vec![step(by_default), step(to_all), step("echo still")];
+        steps[2].when = StepWhen::Always;
+        let (text, code) = run(&job(steps));
+        assert_eq!(
+            text,
+            "<start;0>130\n131\n<end;0;0><start;1><end;1;9><start;2>still\n<end;2;0>"
+        );
+        assert_eq!(code, 9);
     }
 
     #[test]
@@ -378,6 +467,30 @@ mod tests {
     }
 
     #[test]
+    fn a_shells_last_word_tells_whether_it_takes_a_command() {
+        for shell in [
+            "bash -c",
+            "bash -ec",
+            "bash -exo pipefail -c",
+            "/bin/sh -euc",
+            "bash -lc",
+        ] {
+            let (text, code) = run(&job(vec![in_shell(shell, "echo \"<$0> $((1+1))\"")]));
+            let program = shell.split(' ').next().unwrap();
+            assert!(
+                text.contains(&format!("<{program}> 2\n")),
+                "{shell}: {text}"
+            );
+            assert_eq!(code, 0, "{shell}: {text}");
+        }
+        for shell in ["bash -e", "bash --noprofile --norc", "sh"] {
+            let (text, code) = run(&job(vec![in_shell(shell, "echo \"<$0>\"")]));
+            assert!(text.contains("<DIR/steps/0>\n"), "{shell}: {text}");
+            assert_eq!(code, 0, "{shell}: {text}");
+        }
+    }
+
+    #[test]
     fn a_directory_that_is_not_there_fails_the_step() {
         let mut steps = vec![step("echo no")];
         if let StepAction::Run(run) = &mut steps[0].action {
@@ -399,12 +512,7 @@ mod tests {
 
     #[test]
     fn a_step_waits_for_the_engines_answer() {
-        let checkout = StepSpec {
-            name: "Checkout code".into(),
-            when: StepWhen::OnSuccess,
-            action: StepAction::Checkout { path: None },
-        };
-        let job = job(vec![checkout, step("echo after")]);
+        let job = job(vec![checkout(None), step("echo after")]);
         let dir = tempfile::tempdir().unwrap();
         write(&job, dir.path());
         let child = Command::new("sh")
@@ -423,6 +531,55 @@ mod tests {
             text.replace("\x07\n", ">"),
             "<start;0><ask;0;checkout>HEAD is  at \\1 'x'\n<end;0;0><start;1>after\n<end;1;0>"
         );
+    }
+
+    #[test]
+    fn code_for_elsewhere_is_copied_there_and_not_kept() {
+        let steps = vec![
+            checkout(Some("a b/c")),
+            checkout(Some("~/d")),
+            step("cat 'a b/c/file' ~/d/file; ls -A \"$HOME\""),
+        ];
+        let dir = tempfile::tempdir().unwrap();
+        write(&job(steps), dir.path());
+        for index in 0..2 {
+            let tree = dir.path().join(format!("tree.{index}"));
+            std::fs::create_dir(&tree).unwrap();
+            std::fs::write(tree.join("file"), format!("code {index}\n")).unwrap();
+        }
+        let child = command(&["sh"], dir.path())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::fs::write(dir.path().join("answer"), "0 0\n1 0\n").unwrap();
+        let output = child.wait_with_output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.contains("code 0\ncode 1\n"), "{text}");
+        assert!(!text.contains("tree."), "{text}");
+        assert_eq!(output.status.code(), Some(0), "{text}");
+    }
+
+    #[test]
+    fn where_nothing_can_be_said_nothing_goes_on() {
+        // The second asks, and would wait for an answer to what nobody heard.
+        for steps in [vec![step("touch ~/ran")], vec![checkout(None)]] {
+            for shell in [&["bash"][..], &["dash"], &["busybox", "sh"]] {
+                if Command::new(shell[0]).arg("-c").arg(":").output().is_err() {
+                    eprintln!("skipped: no {}", shell[0]);
+                    continue;
+                }
+                let dir = tempfile::tempdir().unwrap();
+                write(&job(steps.clone()), dir.path());
+                let full = std::fs::File::options()
+                    .write(true)
+                    .open("/dev/full")
+                    .unwrap();
+                let output = command(shell, dir.path()).stdout(full).output().unwrap();
+                assert_eq!(output.status.code(), Some(UNHEARD_CODE), "{shell:?}");
+                assert_eq!(exit_file(dir.path()), UNHEARD, "{shell:?}");
+                assert!(!dir.path().join("ran").exists(), "{shell:?}");
+            }
+        }
     }
 
     #[test]
@@ -450,6 +607,6 @@ mod tests {
         let pid = rustix::process::Pid::from_child(&child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
         assert_eq!(child.wait().unwrap().code(), Some(143));
-        assert!(!dir.path().join("exit").exists());
+        assert_eq!(exit_file(dir.path()), "");
     }
 }

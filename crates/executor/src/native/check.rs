@@ -20,6 +20,10 @@ const TRIAL: &str = "(: > /usr/.popsicle-trial) 2>/dev/null && echo changeable; 
 /// What has to be done where the kernel keeps user namespaces from ordinary users.
 const ALLOW: &str = "run the server as root, or let an administrator allow user namespaces";
 
+/// The same where AppArmor does it: there one program can be allowed to.
+const ALLOW_PROFILE: &str = "run the server as root, or let an administrator give this program an \
+     AppArmor profile with `userns`";
+
 /// What has to be done where even root may not make namespaces.
 const ALLOW_ROOT: &str = "this seems to be a container that may not hold others: start it with \
      `--cap-add SYS_ADMIN --security-opt seccomp=unconfined --security-opt apparmor=unconfined`, or run \
@@ -27,7 +31,7 @@ const ALLOW_ROOT: &str = "this seems to be a container that may not hold others:
 
 /// Runs a trial job and tells what it found.
 pub(super) async fn check(executor: &NativeExecutor) -> Check {
-    if let Err(why) = executor.accepts(&Place::Machine) {
+    if let Some(why) = refusal() {
         return Check {
             works: false,
             finding: why,
@@ -53,7 +57,7 @@ pub(super) async fn check(executor: &NativeExecutor) -> Check {
     match finding {
         Ok(changeable) => Check {
             works: true,
-            finding: describe(changeable, &executor.hierarchies.missing()),
+            finding: describe(changeable, &executor.hierarchies.missing(), &kept_groups()),
             mend: mend(changeable),
         },
         Err(error) => Check {
@@ -103,19 +107,47 @@ async fn trial(executor: &NativeExecutor, dir: &JobDir) -> Result<bool, Executor
     }
 }
 
-fn describe(changeable: bool, missing: &[&str]) -> String {
+fn describe(changeable: bool, missing: &[&str], groups: &[String]) -> String {
     let view = if changeable {
         "jobs see this machine, and what they change of it is thrown away"
     } else {
         "jobs see this machine, but can't change its files: `apt-get install` and the like fail"
     };
-    match missing {
-        [] => format!("{view}; limits of memory, cpu and pids hold"),
+    let limits = match missing {
+        [] => "limits of memory, cpu and pids hold".to_owned(),
         missing => format!(
-            "{view}; limits of {} can't be set (no writable control group)",
+            "limits of {} can't be set (no writable control group)",
             missing.join(", ")
         ),
+    };
+    match groups {
+        [] => format!("{view}; {limits}"),
+        groups => format!(
+            "{view}; {limits}; jobs can open what this user's groups can: {}",
+            groups.join(", ")
+        ),
     }
+}
+
+/// The groups that an ordinary user's jobs can't be kept from, by name.
+fn kept_groups() -> Vec<String> {
+    if rustix::process::geteuid().is_root() {
+        return Vec::new();
+    }
+    let own = rustix::process::getegid();
+    let names = fs::read_to_string("/etc/group").unwrap_or_default();
+    let mut groups = rustix::process::getgroups().unwrap_or_default();
+    groups.retain(|group| *group != own);
+    let name = |group: rustix::process::Gid| {
+        let number = group.as_raw().to_string();
+        let line = names
+            .lines()
+            .map(|line| line.split(':').collect::<Vec<_>>());
+        let mut named = line.filter(|line| line.get(2) == Some(&number.as_str()));
+        let name = named.find_map(|line| line.first().map(|name| (*name).to_owned()));
+        name.unwrap_or(number)
+    };
+    groups.into_iter().map(name).collect()
 }
 
 fn mend(changeable: bool) -> Option<String> {
@@ -123,42 +155,68 @@ fn mend(changeable: bool) -> Option<String> {
     (!changeable).then(|| why.to_owned())
 }
 
-/// Why an ordinary user can't run jobs, as far as the kernel's settings tell; nothing for root, who
-/// needs no user namespace.
-pub(super) fn refusal(sys: &Path) -> Option<String> {
+/// A setting of the kernel's that keeps user namespaces from ordinary users, and the value that does.
+type Restriction = (&'static str, &'static str);
+
+/// Those that leave no way round them.
+const REFUSING: [Restriction; 2] = [
+    ("user/max_user_namespaces", "0"),
+    ("kernel/unprivileged_userns_clone", "0"),
+];
+
+/// This one spares programs that have a profile which says so. Only trying tells.
+const PROFILES: Restriction = ("kernel/apparmor_restrict_unprivileged_userns", "1");
+
+/// Whether jobs can run, as far as the kernel's settings tell; if not, why and what to do.
+pub(super) fn accept() -> Result<(), String> {
+    match refusal() {
+        Some(why) => Err(format!("{why}; {}", allow())),
+        None => Ok(()),
+    }
+}
+
+/// Why an ordinary user can't run jobs; nothing for root, who needs no user namespace.
+fn refusal() -> Option<String> {
     if rustix::process::geteuid().is_root() {
         return None;
     }
-    refused_by(sys)
+    restricted(Path::new("/proc/sys"), &REFUSING)
 }
 
-fn refused_by(sys: &Path) -> Option<String> {
+fn restricted(sys: &Path, by: &[Restriction]) -> Option<String> {
     let says = |setting: &str, value: &str| {
         fs::read_to_string(sys.join(setting)).is_ok_and(|text| text.trim() == value)
     };
-    [
-        ("user/max_user_namespaces", "0"),
-        ("kernel/unprivileged_userns_clone", "0"),
-        ("kernel/apparmor_restrict_unprivileged_userns", "1"),
-    ]
-    .into_iter()
-    .find(|(setting, value)| says(setting, value))
-    .map(|(setting, value)| {
-        let setting = setting.replace('/', ".");
-        format!("this machine keeps user namespaces from ordinary users (`{setting}` is {value})")
-    })
+    by.iter()
+        .find(|(setting, value)| says(setting, value))
+        .map(|(setting, value)| {
+            let setting = setting.replace('/', ".");
+            format!(
+                "this machine keeps user namespaces from ordinary users (`{setting}` is {value})"
+            )
+        })
 }
+
+/// What first needs a right that the kernel may refuse; under AppArmor namespaces can be made, but
+/// nothing can be done in them.
+const REFUSED: [&str; 4] = [
+    "namespace",
+    "name the job's host",
+    "keep the job's mounts apart",
+    "the job's `/proc`",
+];
 
 /// Adds what to do to an error that tells of missing rights.
 pub(super) fn advise(error: ExecutorError) -> ExecutorError {
     match error {
         ExecutorError::Unavailable { what, cause }
-            if what.contains("namespace") || what.contains("the job's `/proc`") =>
+            if REFUSED.iter().any(|refused| what.contains(refused)) =>
         {
-            ExecutorError::Unavailable {
-                what,
-                cause: format!("{cause}; {}", allow()),
-            }
+            let cause = match profiles() {
+                Some(why) => format!("{cause}; {why}; {ALLOW_PROFILE}"),
+                None => format!("{cause}; {}", allow()),
+            };
+            ExecutorError::Unavailable { what, cause }
         }
         ExecutorError::Rejected(_)
         | ExecutorError::Unavailable { .. }
@@ -179,9 +237,19 @@ fn advice(error: &ExecutorError) -> &'static str {
 fn allow() -> &'static str {
     if rustix::process::geteuid().is_root() {
         ALLOW_ROOT
+    } else if profiles().is_some() {
+        ALLOW_PROFILE
     } else {
         ALLOW
     }
+}
+
+/// Says so where an ordinary user's program needs an AppArmor profile.
+fn profiles() -> Option<String> {
+    if rustix::process::geteuid().is_root() {
+        return None;
+    }
+    restricted(Path::new("/proc/sys"), &[PROFILES])
 }
 
 #[cfg(test)]
@@ -196,10 +264,25 @@ mod tests {
             .join("kernel/apparmor_restrict_unprivileged_userns");
         fs::create_dir(sys.path().join("kernel")).unwrap();
         fs::write(&path, "0\n").unwrap();
-        assert_eq!(refused_by(sys.path()), None);
+        assert_eq!(restricted(sys.path(), &[PROFILES]), None);
         fs::write(&path, "1\n").unwrap();
-        let refusal = refused_by(sys.path()).unwrap();
-        assert!(refusal.contains("`kernel.apparmor_restrict_unprivileged_userns` is 1"));
+        let why = restricted(sys.path(), &[PROFILES]).unwrap();
+        assert!(why.contains("`kernel.apparmor_restrict_unprivileged_userns` is 1"));
+        assert_eq!(
+            restricted(sys.path(), &REFUSING),
+            None,
+            "this program may have a profile"
+        );
+        fs::create_dir(sys.path().join("user")).unwrap();
+        fs::write(sys.path().join("user/max_user_namespaces"), "0\n").unwrap();
+        let why = restricted(sys.path(), &REFUSING).unwrap();
+        assert!(why.contains("`user.max_user_namespaces` is 0"));
+    }
+
+    #[test]
+    fn what_a_job_can_open_by_its_groups_is_told() {
+        let told = describe(true, &[], &["adm".to_owned(), "117".to_owned()]);
+        assert!(told.ends_with("groups can: adm, 117"), "{told}");
     }
 
     #[test]
@@ -209,6 +292,7 @@ mod tests {
             advise(ExecutorError::Unavailable { what, cause }).to_string()
         };
         assert!(told("could not make a user namespace").contains("refused; "));
+        assert!(told("could not name the job's host").contains("refused; "));
         assert!(told("could not open the job's log").ends_with("refused"));
     }
 }

@@ -176,7 +176,7 @@ fn make_read_only(path: &Path) -> io::Result<()> {
 
 fn drop_groups() -> io::Result<()> {
     match rustix::thread::set_thread_groups(&[]) {
-        // Refused in a single user's namespace; what the groups open is not shown to the job.
+        // Refused in a single user's namespace, and there is no other way: the check names them.
         Err(rustix::io::Errno::PERM) => Ok(()),
         other => Ok(other?),
     }

@@ -14,7 +14,7 @@
 //! The answer to "does it run?" goes the short way, as one line of JSON on the shim's standard output.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -116,7 +116,10 @@ impl Files {
                 .truncate(true)
                 .mode(0o600)
                 .open(&path)?;
-            serde_json::to_writer(io::BufWriter::new(file), order).map_err(io::Error::from)
+            let mut file = io::BufWriter::new(file);
+            serde_json::to_writer(&mut file, order)?;
+            // Unasked, it would keep a full disk to itself.
+            file.flush()
         };
         write().map_err(|cause| ExecutorError::Io { path, cause })
     }

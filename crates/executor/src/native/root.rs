@@ -12,7 +12,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::Mode;
 use rustix::mount::MountFlags;
@@ -128,12 +128,17 @@ pub(super) fn resolve(working_directory: &str) -> Result<PathBuf, String> {
         Some(rest) if rest.starts_with('/') => PathBuf::from(format!("{HOME}{rest}")),
         Some(_) | None => PathBuf::from(working_directory),
     };
-    let taken = ["/", "/dev", "/proc", "/sys", CONTAINER_DIR];
+    // What is ours or the kernel's, with all below it.
+    let taken = ["/dev", "/proc", "/sys", CONTAINER_DIR];
     if !path.is_absolute() {
         Err(format!(
             "the working directory `{working_directory}` must be absolute or begin with `~/`"
         ))
-    } else if taken.iter().any(|taken| path == Path::new(taken)) {
+    } else if path.components().any(|part| part == Component::ParentDir) {
+        Err(format!(
+            "the working directory `{working_directory}` must not contain `..`"
+        ))
+    } else if path.parent().is_none() || taken.iter().any(|taken| path.starts_with(taken)) {
         Err(format!(
             "the working directory can't be `{working_directory}`"
         ))
@@ -161,6 +166,7 @@ fn prepare(
             own.push((place, Tree::of(&path)?));
         }
         fs::create_dir(scratch.join("home/circleci"))?;
+        keep_system(Path::new("/run"), &scratch.join("run"))?;
         let lock = scratch.join("run/lock");
         fs::create_dir(&lock)?;
         rustix::fs::chmod(&lock, Mode::from_raw_mode(0o1777))?;
@@ -174,6 +180,15 @@ fn prepare(
         })
     };
     make().map_err(ShimError::step("prepare the job's folders"))
+}
+
+/// What `/run` holds of the machine's software: on NixOS the link to it is there, and in every `PATH`.
+fn keep_system(from: &Path, to: &Path) -> io::Result<()> {
+    let link = "current-system";
+    match fs::read_link(from.join(link)) {
+        Ok(system) => symlink(system, to.join(link)),
+        Err(_) => Ok(()),
+    }
 }
 
 fn devices() -> io::Result<Vec<(&'static str, Tree)>> {
@@ -199,11 +214,12 @@ fn hide(scratch: &Path, hidden: &[PathBuf]) -> io::Result<Vec<(PathBuf, Tree)>> 
     // Sorted, a folder comes before what is inside it, which is then gone already.
     paths.sort();
     paths.dedup();
+    // As the hidden ones: some machines have links in these places.
+    let own = OWN.map(|(place, _, _)| fs::canonicalize(place).unwrap_or(place.into()));
     let mut trees = Vec::new();
     for (index, path) in paths.into_iter().enumerate() {
         let covered = trees.iter().any(|(above, _)| path.starts_with(above));
-        let own = OWN.iter().any(|(place, _, _)| path.starts_with(place));
-        if covered || own {
+        if covered || own.iter().any(|place| path.starts_with(place)) {
             continue;
         }
         let empty = scratch.join(format!("hidden-{index}"));
@@ -312,10 +328,10 @@ fn bind_all(scratch: &Path) -> io::Result<()> {
         let name = entry.file_name();
         let to = root.join(&name);
         let kind = entry.file_type()?;
-        if LEFT_OUT.iter().any(|left_out| name == *left_out) {
-            fs::create_dir(&to)?;
-        } else if kind.is_symlink() {
+        if kind.is_symlink() {
             symlink(fs::read_link(entry.path())?, &to)?;
+        } else if LEFT_OUT.iter().any(|left_out| name == *left_out) {
+            fs::create_dir(&to)?;
         } else if kind.is_dir() {
             fs::create_dir(&to)?;
             mounts::bind_read_only(&entry.path(), &to)?;
@@ -356,8 +372,7 @@ fn fill(inside: &Inside, view: View) -> Result<(), ShimError> {
             }
         }
         for (place, tree) in &inside.own {
-            fs::create_dir_all(place)?;
-            tree.show_at(Path::new(place))?;
+            tree.show_at(&settle(Path::new(place))?)?;
         }
         for (place, tree) in &inside.files {
             show_file(Path::new(place), tree)?;
@@ -367,6 +382,19 @@ fn fill(inside: &Inside, view: View) -> Result<(), ShimError> {
     };
     fill().map_err(ShimError::step("fill the job's root"))?;
     fill_dev(&inside.devices, view).map_err(ShimError::step("fill the job's `/dev`"))
+}
+
+/// Where a folder of the job's own really goes: where the machine has a link in its place (`/home` to
+/// `/var/home`), that is what the link leads to, so that the machine's own can't be seen there.
+fn settle(place: &Path) -> io::Result<PathBuf> {
+    match fs::canonicalize(place) {
+        Ok(real) if real.is_dir() => return Ok(real),
+        // A link that leads nowhere.
+        Ok(_) | Err(_) if place.is_symlink() => fs::remove_file(place)?,
+        Ok(_) | Err(_) => {}
+    }
+    fs::create_dir_all(place)?;
+    Ok(place.to_owned())
 }
 
 /// As in the OCI runtime specification's default file systems and devices.
@@ -422,7 +450,8 @@ fn show_file(place: &Path, tree: &Tree) -> io::Result<()> {
 
 fn show_work(work: &Tree, at: &Path) -> Result<(), ShimError> {
     fs::create_dir_all(at)
-        .and_then(|()| work.show_at(at))
+        .and_then(|()| fs::canonicalize(at))
+        .and_then(|real| work.show_at(&real))
         .map_err(|cause| {
             let at = at.display();
             ShimError::Rejected(format!(
@@ -441,8 +470,38 @@ mod tests {
         assert_eq!(resolved("~").unwrap(), "/home/circleci");
         assert_eq!(resolved("~/project").unwrap(), "/home/circleci/project");
         assert_eq!(resolved("/opt/x").unwrap(), "/opt/x");
-        for refused in ["project", "~other/x", "", "/", "/proc", "/.popsicle"] {
+        assert_eq!(resolved("/process").unwrap(), "/process");
+        for refused in [
+            "project",
+            "~other/x",
+            "",
+            "/",
+            "//",
+            "/proc",
+            "/sys/kernel",
+            "/dev/shm/x",
+            "/.popsicle",
+            "/.popsicle/x",
+            "/x/../.popsicle",
+            "~/../..",
+        ] {
             assert!(resolved(refused).unwrap_err().contains(refused));
         }
+    }
+
+    #[test]
+    fn the_machines_software_stays_in_reach() {
+        let machine = tempfile::tempdir().unwrap();
+        let (from, to) = (machine.path().join("from"), machine.path().join("to"));
+        fs::create_dir(&from).unwrap();
+        fs::create_dir(&to).unwrap();
+        keep_system(&from, &to).unwrap();
+        assert_eq!(fs::read_dir(&to).unwrap().count(), 0);
+        symlink("/nix/store/x", from.join("current-system")).unwrap();
+        fs::write(from.join("docker.sock"), "").unwrap();
+        keep_system(&from, &to).unwrap();
+        let kept = fs::read_link(to.join("current-system")).unwrap();
+        assert_eq!(kept, Path::new("/nix/store/x"));
+        assert_eq!(fs::read_dir(&to).unwrap().count(), 1);
     }
 }

@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::Path;
 
+use executor::native::NativeExecutor;
 use executor::{Exit, WORK_DIR_VARIABLE};
 
-use super::world::{World, launch, rootless};
+use super::world::{World, launch, rootless, settings};
 
 #[tokio::test]
 async fn the_environment_is_the_launchs_and_no_one_elses() {
@@ -136,6 +137,79 @@ async fn the_jobs_folder_is_hidden_where_the_view_would_show_it() {
         log.contains("No such file") && log.lines().count() == 1,
         "{log}"
     );
+}
+
+/// Starts the shim `$0` for the job `$2` on a machine made in `$1`, where `/home` and `/root` are links
+/// and nothing else is new. Its root has as many layers as `$MOST`: the kernel's limit, or none.
+const MACHINE: &str = r#"
+mount -t tmpfs none "$1"
+cd "$1"
+mkdir base root upper1 work1 one upper2 work2
+mkdir -p base/homes/home/somebody base/homes/root/secret
+ln -s homes/home base/home
+ln -s homes/root base/root
+for path in /*; do
+  name=${path#/}
+  case $name in home | root) continue ;; esac
+  if [ -L "$path" ]; then cp -P "$path" base; elif [ -d "$path" ]; then mkdir "base/$name"; fi
+done
+if [ -n "$MOST" ]; then
+  mount -t overlay -o lowerdir=base,upperdir=upper1,workdir=work1 none one
+  mount -t overlay -o lowerdir=one,upperdir=upper2,workdir=work2 none root
+else
+  mount --bind base root
+fi
+for path in /*; do
+  name=${path#/}
+  case $name in home | root) continue ;; esac
+  if [ -d "$path" ] && [ ! -L "$path" ]; then mount --rbind "$path" "root/$name"; fi
+done
+exec chroot root "$0" "$2"
+"#;
+
+#[tokio::test]
+async fn homes_are_hidden_where_links_lead_to_them() {
+    // An ordinary user can't make such a machine.
+    if rootless() {
+        return;
+    }
+    for most in ["", "yes"] {
+        let (folder, machine) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut settings = settings(folder.path());
+        let most = format!("MOST={most}");
+        let unshare = [
+            "/usr/bin/env",
+            &most,
+            "unshare",
+            "--mount",
+            "/bin/sh",
+            "-ec",
+            MACHINE,
+        ];
+        let shim = std::mem::take(&mut settings.shim);
+        settings.shim = unshare.into_iter().map(Into::into).chain(shim).collect();
+        settings.shim.push(machine.path().into());
+        let executor = NativeExecutor::new(settings);
+        let world = World { folder, executor };
+        let script =
+            "ls -A /home /root /homes/home /homes/root; echo made > ~/made; cat /homes/home/*/made";
+        let (exit, log) = world.run(script).await;
+        let (notes, shown): (Vec<_>, Vec<_>) =
+            log.lines().partition(|line| line.contains("are read-only"));
+        let shown = shown.into_iter().filter(|line| !line.is_empty());
+        let expected = [
+            "/home:",
+            "circleci",
+            "/homes/home:",
+            "circleci",
+            "/homes/root:",
+            "/root:",
+            "made",
+        ];
+        assert_eq!(shown.collect::<Vec<_>>(), expected, "{most}");
+        assert_eq!(exit, Exit::Code(0));
+        assert_eq!(notes.len(), usize::from(most == "MOST=yes"), "{notes:?}");
+    }
 }
 
 #[tokio::test]

@@ -251,3 +251,23 @@ async fn a_disk_that_a_job_fills_is_free_again_after_it() {
         assert_eq!(ci.settled(id).await, "pipeline success\n  build  success");
     }
 }
+
+#[tokio::test]
+async fn a_job_whose_output_finds_no_room_does_not_pass() {
+    if !has_machine_jobs().await {
+        return;
+    }
+    let mut ci = Ci::prepare(&[]).await;
+    let Some(_disk) = SmallDisk::at(ci.data().join("jobs"), "16m") else {
+        skip("only root can mount a small disk");
+        return;
+    };
+    ci.restart().await;
+    let repo = one_step("seq 1 100000000 || true");
+    let id = ci.push(&repo).await;
+    assert_snapshot!(ci.settled(id).await, @"
+    pipeline error
+      build  error  (the job's output could not be written: no space is left on the disk of its folder)
+    ");
+    ci.until_clean().await;
+}

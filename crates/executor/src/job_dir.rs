@@ -8,7 +8,7 @@
 //!     steps/      the users' commands, a file each
 //!     log         all output, with the script's markers
 //!     answer      a FIFO: the engine's answers to a waiting script
-//!     exit        the script's exit code, written last
+//!     exit        the script's exit code, written last; or UNHEARD
 //!   …             whatever else the executor keeps there (never seen inside)
 //! ```
 //!
@@ -22,6 +22,9 @@ use std::path::{Path, PathBuf};
 
 use model::AttemptKey;
 use rustix::fs::{FileType, Mode, OFlags};
+
+/// What the script writes instead of an exit code where it could not write to its log.
+pub const UNHEARD: &str = "unheard";
 
 /// Where a job finds its `io/` folder.
 pub const CONTAINER_DIR: &str = "/.popsicle";
@@ -166,16 +169,22 @@ impl JobDir {
 
     /// The exit code that the script wrote, if it got that far.
     pub fn exit_code(&self) -> Option<i32> {
+        self.exit_text()?.parse().ok()
+    }
+
+    /// Whether the script gave up because it could not write to its log: the disk was full.
+    pub fn is_unheard(&self) -> bool {
+        self.exit_text().as_deref() == Some(UNHEARD)
+    }
+
+    fn exit_text(&self) -> Option<String> {
         // A few bytes at most: a job can put anything there.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = rustix::fs::open(self.exit(), flags, Mode::empty()).ok()?;
         let mut bytes = [0; 16];
         let read = rustix::io::read(&file, &mut bytes).ok()?;
-        std::str::from_utf8(&bytes[..read])
-            .ok()?
-            .trim()
-            .parse()
-            .ok()
+        let text = std::str::from_utf8(&bytes[..read]).ok()?;
+        Some(text.trim().to_owned())
     }
 }
 
@@ -293,6 +302,9 @@ mod tests {
         assert_eq!(dir.exit_code(), Some(3));
         fs::write(dir.exit(), "x".repeat(1 << 20)).unwrap();
         assert_eq!(dir.exit_code(), None);
+        fs::write(dir.exit(), "unheard\n       \n").unwrap();
+        assert_eq!(dir.exit_code(), None);
+        assert!(dir.is_unheard());
         fs::remove_file(dir.exit()).unwrap();
         std::os::unix::fs::symlink("/etc/hostname", dir.exit()).unwrap();
         assert_eq!(dir.exit_code(), None);

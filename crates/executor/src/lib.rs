@@ -21,7 +21,7 @@ use async_trait::async_trait;
 use model::{AttemptKey, ImageSpec};
 
 pub use exit::Exit;
-pub use job_dir::{CONTAINER_DIR, JobDir};
+pub use job_dir::{CONTAINER_DIR, JobDir, UNHEARD};
 
 /// What to start: all that an executor needs, and nothing of the plan's language.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]

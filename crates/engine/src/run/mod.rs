@@ -362,6 +362,12 @@ impl Run<'_> {
             Some(Stopping::LogTooLong) => {
                 Ending::Outcome(Outcome::Failure(Failure::LogTooLong { limit_bytes: limit }))
             }
+            Some(Stopping::Fault(_)) | None if self.dir.is_unheard() => {
+                Ending::Outcome(Outcome::Error(Fault {
+                    kind: FaultKind::Storage,
+                    message: "the job's output could not be written: no space is left on the disk of its folder".to_owned(),
+                }))
+            }
             Some(Stopping::Fault(_)) | None => Ending::Outcome(progress.outcome(exit?)),
         })
     }

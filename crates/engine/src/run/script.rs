@@ -9,6 +9,7 @@
 
 use std::fmt::Write as _;
 
+use executor::UNHEARD;
 use model::{JobKind, JobSpec, RunStep, StepAction, StepSpec, StepWhen};
 
 use crate::logs::Nonce;
@@ -22,9 +23,8 @@ pub(crate) struct Script {
     pub(crate) commands: Vec<(u32, String)>,
 }
 
-/// What the file `exit` says where a marker could not be written, and the code to exit with then
-/// (`EX_IOERR`). After a signal it says nothing; otherwise it says the code.
-const UNHEARD: &str = "unheard";
+/// The code to exit with where a marker could not be written (`EX_IOERR` of sysexits.h). The file `exit`
+/// says so then; after a signal it says nothing; otherwise it says the code.
 const UNHEARD_CODE: i32 = 74;
 
 /// Where a job's working directory is, inside.

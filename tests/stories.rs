@@ -18,6 +18,7 @@ mod stories {
     mod examples;
     mod failure;
     mod forge;
+    mod interrupts;
     mod local;
     mod logs;
     mod output;

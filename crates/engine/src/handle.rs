@@ -1,7 +1,6 @@
 //! The engine as the server and the command line see it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use executor::Executor;
 use forge::Forge;
@@ -89,13 +88,16 @@ impl EngineTasks {
         self.end().await;
     }
 
-    /// Takes no more work, lets jobs that run end and be cleaned up after for as long as `patience`,
+    /// Takes no more work, lets jobs that run end and be cleaned up after until `patience` is at its end,
     /// then ends them. Returns once no container and no folder of this engine's jobs is left, or could
     /// not be removed: for an engine whose store ends with it.
-    pub async fn finish(mut self, patience: Duration) {
+    pub async fn finish(mut self, patience: impl Future<Output = ()>) {
         self.rest();
         // In time or not, what is left is removed.
-        let _ = tokio::time::timeout(patience, self.idle.cancelled()).await;
+        tokio::select! {
+            () = self.idle.cancelled() => {}
+            () = patience => {}
+        }
         self.end().await;
         recover::remove_all(&self.shared).await;
     }

@@ -85,7 +85,7 @@ impl Ci {
     /// Lets the engine finish; nothing of its jobs is to be left.
     pub async fn finish(&mut self, patience: Duration) {
         if let Some(tasks) = self.tasks.take() {
-            tasks.finish(patience).await;
+            tasks.finish(tokio::time::sleep(patience)).await;
         }
     }
 

@@ -1,7 +1,8 @@
 //! `popsicle init`: a first config for a project, made from what lies in it.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use ::config::{CIRCLECI_FILES, POPSICLE_DIR, detect};
@@ -91,17 +92,18 @@ fn refuse_if_there(paths: &[String], file: &Path) -> Result<(), Failure> {
 
 /// Writes the file so that it is there whole or not at all.
 fn write(path: &Path, text: &str, force: bool) -> io::Result<()> {
-    let draft = path.with_extension("yml.new");
-    fs::write(&draft, text)?;
-    let done = if force {
-        fs::rename(&draft, path)
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut draft = tempfile::Builder::new()
+        .permissions(fs::Permissions::from_mode(0o644))
+        .tempfile_in(folder)?;
+    draft.write_all(text.as_bytes())?;
+    if force {
+        draft.persist(path)
     } else {
-        fs::hard_link(&draft, path)
-    };
-    match fs::remove_file(&draft) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => done.and(Err(error)),
-        Ok(()) | Err(_) => done,
+        draft.persist_noclobber(path)
     }
+    .map(drop)
+    .map_err(|error| error.error)
 }
 
 /// The project's files, from its root, with `/`; the nearest ones where there are very many.

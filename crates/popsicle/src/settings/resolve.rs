@@ -33,6 +33,8 @@ pub fn settings(
     };
     sources.file = match sources.find(&table::CONFIG)? {
         Some(named) => SettingsFile::read(Path::new(&named.value))?,
+        // The folder may be any project's, which must not say where and how this machine runs jobs.
+        None if scope == Scope::Jobs => SettingsFile::default(),
         None => SettingsFile::read_if_there(Path::new(DEFAULT_FILE))?,
     };
     resolve(&sources)

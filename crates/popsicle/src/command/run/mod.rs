@@ -1,15 +1,18 @@
 //! `popsicle run`: a directory's pipeline, here and now, through the engine and the executors that the
 //! server has, with a store that lives as long as the command.
 
+mod interrupts;
+mod scratch;
 mod show;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use engine::{Engine, EngineSettings, Selection, SystemWorld};
+use engine::{Engine, EngineSettings, EngineTasks, Selection, SystemWorld};
 use model::{CancelReason, EventId, GitRef, Origin, PipelineId, RepoName, Trigger, TriggerKind};
 use store::{Logs, Store};
-use tempfile::TempDir;
+use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::cli::RunArgs;
@@ -17,10 +20,14 @@ use crate::error::{Exit, Failure};
 use crate::output::Output;
 use crate::settings::Settings;
 use crate::wiring;
+use interrupts::Interrupts;
+use scratch::Scratch;
 use show::Show;
 
 /// How many events are read from the store at once where notices were missed.
 const PAGE: u32 = 200;
+/// How long what jobs leave may take to be removed, before it is removed by force.
+const CLEAN_UP: Duration = Duration::from_secs(20);
 
 /// Runs the pipeline; the exit code is its result.
 pub async fn run(args: RunArgs, settings: Settings, out: &mut Output) -> Result<Exit, Failure> {
@@ -38,99 +45,140 @@ pub async fn run(args: RunArgs, settings: Settings, out: &mut Output) -> Result<
             args.dir.display()
         )));
     }
-    let scratch = scratch()?;
-    let store = Store::memory().await.map_err(Failure::unable)?;
-    let jobs = scratch.path().join("jobs");
-    // Its own namespace: a server on this machine must not take these containers for its own, nor
-    // this command the server's.
-    let namespace = format!("popsicle-run-{}", uuid::Uuid::new_v4().simple());
-    let parts = engine::Parts {
-        store: store.clone(),
-        logs: Logs::new(scratch.path().join("logs")),
-        source: wiring::source(&settings, scratch.path().join("mirrors")),
-        forges: Vec::new(),
-        executors: wiring::executors(
-            &settings,
-            &jobs,
-            &namespace,
-            vec![settings.data_dir.value.clone(), scratch.path().to_owned()],
-        )?,
-        world: Arc::new(SystemWorld),
-        settings: EngineSettings {
-            selection: Selection {
-                workflow: args.workflow.clone(),
-                job: args.job.clone(),
-            },
-            ..wiring::engine_settings(&settings, jobs)
-        },
+    let mut interrupts = Interrupts::new()?;
+    for dead in Scratch::dead() {
+        // What an earlier command left that was killed.
+        let (_, tasks) = start(&settings, &dead, Selection::default()).await?.0;
+        tasks.finish(std::future::ready(())).await;
+    }
+    let scratch = Scratch::new()?;
+    let selection = Selection {
+        workflow: args.workflow.clone(),
+        job: args.job.clone(),
     };
-    let (engine, tasks) = Engine::start(parts).await.map_err(Failure::unable)?;
-    let ended = follow(&engine, trigger(&dir)?, args.verbose, out).await;
-    tasks.stop().await;
+    let ((engine, tasks), store) = start(&settings, &scratch, selection).await?;
+    let ended = conduct(&engine, trigger(&dir)?, args.verbose, out, &mut interrupts).await;
+    // Whoever interrupts once more waits no longer.
+    let patience = async {
+        let grace = settings.stop_grace.value + CLEAN_UP;
+        tokio::select! {
+            () = tokio::time::sleep(grace) => {}
+            () = interrupts.once_more() => {}
+        }
+    };
+    tasks.finish(patience).await;
     store.close().await;
     ended
 }
 
-/// Runs one trigger's pipeline to its end, telling what happens.
-async fn follow(
+/// An engine whose all is in the scratch folder.
+async fn start(
+    settings: &Settings,
+    scratch: &Scratch,
+    selection: Selection,
+) -> Result<((Engine, EngineTasks), Store), Failure> {
+    let store = Store::memory().await.map_err(Failure::unable)?;
+    let jobs = scratch.path().join("jobs");
+    let parts = engine::Parts {
+        store: store.clone(),
+        logs: Logs::new(scratch.path().join("logs")),
+        source: wiring::source(settings, scratch.path().join("mirrors")),
+        forges: Vec::new(),
+        executors: wiring::executors(
+            settings,
+            &jobs,
+            scratch.namespace(),
+            vec![settings.data_dir.value.clone(), scratch.path().to_owned()],
+        )?,
+        world: Arc::new(SystemWorld),
+        settings: EngineSettings {
+            selection,
+            ..wiring::engine_settings(settings, jobs)
+        },
+    };
+    let started = Engine::start(parts).await.map_err(Failure::unable)?;
+    Ok((started, store))
+}
+
+/// Runs one trigger's pipeline to its end, or cancels it on every other way out.
+async fn conduct(
     engine: &Engine,
     trigger: Trigger,
     verbose: bool,
     out: &mut Output,
+    interrupts: &mut Interrupts,
 ) -> Result<Exit, Failure> {
     // Listen before there is anything to hear.
-    let mut events = engine.feed().events();
-    let mut last = EventId(0);
+    let events = engine.feed().events();
     let id = engine.submit(trigger).await.map_err(Failure::unable)?.id;
-    let mut show = Show::new(engine.clone(), verbose, out);
-    let mut interrupts = 0;
+    let show = Show::new(engine.clone(), verbose, out);
+    let ended = follow(engine, id, events, show, interrupts).await;
+    let Err(failure) = ended else { return ended };
+    if !cancel(engine, id).await? {
+        // All that went wrong is that nobody reads the rest.
+        return Err(failure);
+    }
+    Err(match failure {
+        Failure::ReaderGone => Failure::unable(
+            "whoever read the output has gone before the pipeline ended; it is canceled",
+        ),
+        told @ Failure::Told { .. } => told,
+    })
+}
+
+/// Tells what happens until the pipeline has ended.
+async fn follow(
+    engine: &Engine,
+    id: PipelineId,
+    mut events: Receiver<model::Event>,
+    mut show: Show<'_>,
+    interrupts: &mut Interrupts,
+) -> Result<Exit, Failure> {
+    let mut last = EventId(0);
+    let mut warned = false;
     loop {
         let news = tokio::select! {
             event = events.recv() => match event {
-                Ok(event) => vec![event],
-                Err(RecvError::Lagged(_)) => {
-                    engine.store().events_after(last, PAGE).await.map_err(Failure::unable)?
-                }
+                Ok(event) => Some(event),
+                Err(RecvError::Lagged(_)) => None,
                 Err(RecvError::Closed) => return Err(Failure::unable("the engine ended")),
             },
             line = show.next_line() => {
                 show.output(&line)?;
                 continue;
             }
-            pressed = tokio::signal::ctrl_c() => {
-                interrupts += 1;
-                interrupted(engine, id, interrupts, pressed).await?;
+            () = interrupts.next() => {
+                if interrupts.count() > 1 {
+                    return Err(Failure::unable("interrupted before all jobs had stopped"));
+                }
+                cancel(engine, id).await?;
                 show.say("stopping; press Ctrl-C again to leave at once");
                 continue;
             }
         };
-        for event in news.iter().filter(|event| event.id > last) {
-            show.event(event).await?;
+        match news {
+            Some(event) if event.id <= last => {}
+            Some(event) if event.id.0 == last.0 + 1 => {
+                show.event(&event).await?;
+                last = event.id;
+            }
+            // What was not heard is stored.
+            Some(_) | None => last = catch_up(engine, &mut show, last).await?,
         }
-        last = news.last().map_or(last, |event| event.id.max(last));
         let pipeline = engine.store().pipeline(id).await.map_err(Failure::unable)?;
         if pipeline.status.is_ended() {
-            // What led to its end is stored, but may not have been heard yet.
-            loop {
-                let rest = engine
-                    .store()
-                    .events_after(last, PAGE)
-                    .await
-                    .map_err(Failure::unable)?;
-                let Some(newest) = rest.last() else { break };
-                last = newest.id;
-                for event in &rest {
-                    show.event(event).await?;
-                }
-            }
+            // What led to its end may not have been heard yet.
+            last = catch_up(engine, &mut show, last).await?;
+        }
+        if let Some(warnings) = pipeline.warnings.as_deref().filter(|_| !warned) {
+            warned = true;
+            show.say(warnings);
+        }
+        if pipeline.status.is_ended() {
             return show.end(&pipeline).await;
         }
         if pipeline.status == model::Status::OnHold {
-            let reason = CancelReason::Interrupted;
-            engine
-                .cancel_because(id, reason)
-                .await
-                .map_err(Failure::unable)?;
+            cancel(engine, id).await?;
             show.say(
                 "what is left waits for an approval, which only a server can take; it is canceled",
             );
@@ -138,33 +186,36 @@ async fn follow(
     }
 }
 
-async fn interrupted(
+/// Tells of all that is stored after `last`; the newest of it.
+async fn catch_up(
     engine: &Engine,
-    id: PipelineId,
-    times: u32,
-    pressed: std::io::Result<()>,
-) -> Result<(), Failure> {
-    pressed.map_err(|error| Failure::unable(format_args!("can't listen to Ctrl-C: {error}")))?;
-    if times > 1 {
-        return Err(Failure::unable("interrupted before all jobs had stopped"));
-    }
-    match engine.cancel_because(id, CancelReason::Interrupted).await {
-        Ok(()) => Ok(()),
-        // It ended at the same moment.
-        Err(error) if error.is_conflict() => Ok(()),
-        Err(error) => Err(Failure::unable(error)),
+    show: &mut Show<'_>,
+    mut last: EventId,
+) -> Result<EventId, Failure> {
+    loop {
+        let rest = engine
+            .store()
+            .events_after(last, PAGE)
+            .await
+            .map_err(Failure::unable)?;
+        let Some(newest) = rest.last() else {
+            return Ok(last);
+        };
+        last = newest.id;
+        for event in &rest {
+            show.event(event).await?;
+        }
     }
 }
 
-/// A folder that goes away with the command.
-fn scratch() -> Result<TempDir, Failure> {
-    tempfile::Builder::new()
-        .prefix("popsicle-run-")
-        .tempdir()
-        .map_err(|error| {
-            Failure::unable(format_args!("can't make a temporary folder: {error}"))
-                .hint("TMPDIR names another place for it")
-        })
+/// Cancels what has not ended; whether there was anything.
+async fn cancel(engine: &Engine, id: PipelineId) -> Result<bool, Failure> {
+    match engine.cancel_because(id, CancelReason::Interrupted).await {
+        Ok(()) => Ok(true),
+        // It ended at the same moment.
+        Err(error) if error.is_conflict() => Ok(false),
+        Err(error) => Err(Failure::unable(error)),
+    }
 }
 
 /// The directory as it is.

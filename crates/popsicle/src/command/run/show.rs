@@ -79,7 +79,7 @@ impl<'a> Show<'a> {
                 reason,
                 ..
             } => {
-                let told = matches!(status, Status::Blocked | Status::Queued);
+                let is_waiting = matches!(status, Status::Blocked | Status::Queued);
                 if *status == Status::Running {
                     self.running.insert(*job, name.clone());
                     if self.verbose && *attempt == 1 {
@@ -89,7 +89,7 @@ impl<'a> Show<'a> {
                     self.running.remove(job);
                 }
                 self.refresh();
-                if told {
+                if is_waiting {
                     return Ok(());
                 }
                 let reason = reason
@@ -248,9 +248,8 @@ impl<'a> Show<'a> {
             let mut rest = Vec::new();
             while let Ok(Some(bytes)) = log.next().await {
                 rest.extend_from_slice(&bytes);
-                while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-                    let line: Vec<u8> = rest.drain(..=end).collect();
-                    let text = String::from_utf8_lossy(&line[..end]).into_owned();
+                for line in take_lines(&mut rest, bytes.len()) {
+                    let text = String::from_utf8_lossy(&line).into_owned();
                     if sender
                         .send(Line {
                             job: name.clone(),
@@ -291,6 +290,25 @@ impl<'a> Show<'a> {
     }
 }
 
+/// Takes the lines that the last `new` bytes have ended, without their ends. What has no end is cut off at
+/// a megabyte, so that a progress bar of any length takes neither time nor memory.
+fn take_lines(text: &mut Vec<u8>, new: usize) -> Vec<Vec<u8>> {
+    const LONGEST: usize = 1 << 20;
+    let mut lines = Vec::new();
+    let (mut start, mut searched) = (0, text.len() - new);
+    while let Some(found) = text[searched..].iter().position(|byte| *byte == b'\n') {
+        let end = searched + found;
+        lines.push(text[start..end].to_vec());
+        start = end + 1;
+        searched = start;
+    }
+    text.drain(..start);
+    if text.len() >= LONGEST {
+        lines.push(std::mem::take(text));
+    }
+    lines
+}
+
 /// Where a step's output is in the log.
 fn range(step: Option<&Step>, length: u64) -> (u64, u64) {
     match step {
@@ -299,5 +317,22 @@ fn range(step: Option<&Step>, length: u64) -> (u64, u64) {
             step.log_end.unwrap_or(length).min(length),
         ),
         None => (0, length),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_taken_as_they_end() {
+        let mut text = b"one\ntw".to_vec();
+        assert_eq!(take_lines(&mut text, 6), [b"one".to_vec()]);
+        text.extend_from_slice(b"o\n\nthree");
+        assert_eq!(take_lines(&mut text, 8), [b"two".to_vec(), Vec::new()]);
+        assert_eq!(text, b"three");
+        text.resize(1 << 20, b'.');
+        assert_eq!(take_lines(&mut text, (1 << 20) - 5).len(), 1);
+        assert!(text.is_empty());
     }
 }

@@ -21,7 +21,7 @@ pub use binary::{popsicle, root};
 pub use ci::{Ci, cli_in};
 pub use docker::{Dockerd, Image, containers, end_container};
 pub use github::{Answer, Github, TOKEN};
-pub use needs::{has_docker, has_machine_jobs};
+pub use needs::{can_limit, docker_can_limit, has_docker, has_machine_jobs};
 pub use repo::Repo;
 pub use tests::skip;
 pub use traces::processes_with;

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::EngineSettings;
-use executor::Executor;
 use executor::docker::{DockerExecutor, DockerSettings};
 use executor::native::{NativeExecutor, NativeSettings};
+use executor::{Executor, Limits};
 use forge::github::{Github, GithubSettings};
 use forge::{Forge, Secret};
 use source::{Credential, Source, SourceSettings};
@@ -33,7 +33,7 @@ pub fn executors(
             namespace: namespace.to_owned(),
             shim: vec![this.clone().into_os_string(), OsString::from("shim")],
             hidden,
-            limits: executor::Limits::default(),
+            limits: Limits::default(),
         }))
     };
     let docker = || -> Arc<dyn Executor> {
@@ -87,6 +87,11 @@ pub fn engine_settings(settings: &Settings, jobs: PathBuf) -> EngineSettings {
         job_timeout: settings.job_timeout.value,
         log_limit_bytes: settings.log_limit_bytes.value,
         stop_grace: settings.stop_grace.value,
+        limits: Limits {
+            memory_bytes: settings.job_memory_bytes.value,
+            millicpus: settings.job_millicpus.value,
+            pids: settings.job_pids.value,
+        },
         // A timer of no length would never let anything else run.
         reconcile_interval: settings.reconcile_interval.max(Duration::from_millis(10)),
         status_context: settings.status_context.value.clone(),

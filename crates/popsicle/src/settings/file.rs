@@ -66,15 +66,15 @@ impl SettingsFile {
             let text = match value {
                 toml::Value::String(text) => text,
                 toml::Value::Integer(number) => number.to_string(),
+                toml::Value::Float(number) => number.to_string(),
                 toml::Value::Boolean(on) => on.to_string(),
-                other @ (toml::Value::Float(_)
-                | toml::Value::Datetime(_)
+                other @ (toml::Value::Datetime(_)
                 | toml::Value::Array(_)
                 | toml::Value::Table(_)) => {
                     return Err(SettingsError::Syntax {
                         path: path.to_owned(),
                         message: format!(
-                            "`{key}` is a {}, expected a string, a whole number, true or false",
+                            "`{key}` is a {}, expected a string, a number, true or false",
                             other.type_str()
                         ),
                     });

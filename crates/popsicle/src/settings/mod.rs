@@ -74,6 +74,12 @@ pub struct Settings {
     pub log_limit_bytes: Sourced<u64>,
     /// How long a job may take.
     pub job_timeout: Sourced<Duration>,
+    /// How much memory a job may use, in bytes.
+    pub job_memory_bytes: Sourced<Option<u64>>,
+    /// How much processor time a job may use, in thousandths of a core.
+    pub job_millicpus: Sourced<Option<u64>>,
+    /// How many processes and threads a job may have.
+    pub job_pids: Sourced<Option<u64>>,
     /// How long a stopped job has to end by itself.
     pub stop_grace: Sourced<Duration>,
     /// How long a fetch may take.
@@ -140,6 +146,8 @@ impl Settings {
             };
         }
         let hidden = || "(set)".to_owned();
+        let limit = |text: Option<String>| text.unwrap_or_else(|| "none".to_owned());
+        let cores = |millicpus: u64| format!("{}.{:03}", millicpus / 1000, millicpus % 1000);
         vec![
             plain!(SERVER_URL, server_url, without_password(&self.server_url)),
             plain!(LOG_FORMAT, log_format),
@@ -200,6 +208,24 @@ impl Settings {
                 bytesize::ByteSize(self.log_limit_bytes.value)
             ),
             plain!(JOB_TIMEOUT, job_timeout, span(&self.job_timeout)),
+            plain!(
+                JOB_MEMORY,
+                job_memory_bytes,
+                limit(
+                    self.job_memory_bytes
+                        .map(|bytes| bytesize::ByteSize(bytes).to_string())
+                )
+            ),
+            plain!(
+                JOB_CPUS,
+                job_millicpus,
+                limit(self.job_millicpus.map(cores))
+            ),
+            plain!(
+                JOB_PIDS,
+                job_pids,
+                limit(self.job_pids.map(|count| count.to_string()))
+            ),
             plain!(STOP_GRACE, stop_grace, span(&self.stop_grace)),
             plain!(FETCH_TIMEOUT, fetch_timeout, span(&self.fetch_timeout)),
         ]

@@ -88,6 +88,10 @@ fn resolve(sources: &Sources<'_>) -> Result<Settings, SettingsError> {
         reconcile_interval: sources.value(&table::RECONCILE_INTERVAL, value::duration)?,
         log_limit_bytes: sources.value(&table::LOG_LIMIT, value::size)?,
         job_timeout: sources.value(&table::JOB_TIMEOUT, value::duration)?,
+        job_memory_bytes: sources
+            .value(&table::JOB_MEMORY, |text| value::limit(text, value::memory))?,
+        job_millicpus: sources.value(&table::JOB_CPUS, |text| value::limit(text, value::cpus))?,
+        job_pids: sources.value(&table::JOB_PIDS, |text| value::limit(text, value::pids))?,
         stop_grace: sources.value(&table::STOP_GRACE, value::duration)?,
         fetch_timeout: sources.value(&table::FETCH_TIMEOUT, value::duration)?,
         data_dir,
@@ -320,6 +324,9 @@ mod tests {
         assert_eq!(*settings.max_retries, 3);
         assert_eq!(*settings.reconcile_interval, Duration::from_secs(2));
         assert_eq!(*settings.log_limit_bytes, 512 << 20);
+        assert_eq!(*settings.job_memory_bytes, None);
+        assert_eq!(*settings.job_millicpus, None);
+        assert_eq!(*settings.job_pids, Some(16384));
         assert_eq!(*settings.log_format, LogFormat::Text);
         assert_eq!(*settings.log, "info");
         assert_eq!(settings.listen.source, Source::Default);
@@ -333,7 +340,7 @@ mod tests {
     fn flag_before_environment_before_file_before_default() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("p.toml");
-        let text = "max_retries = 7\nnamespace = 'file'\nlisten = '127.0.0.1:7'\n";
+        let text = "max_retries = 7\nnamespace = 'file'\nlisten = '127.0.0.1:7'\njob_cpus = 0.5\n";
         std::fs::write(&path, text).unwrap();
         let environment = [
             ("POPSICLE_CONFIG", path.to_str().unwrap()),
@@ -348,6 +355,7 @@ mod tests {
         assert_eq!(*namespace, "environment");
         assert_eq!(namespace.source, Source::Environment("POPSICLE_NAMESPACE"));
         assert_eq!(*settings.max_retries, 7);
+        assert_eq!(*settings.job_millicpus, Some(500));
         let key = "max_retries";
         assert_eq!(settings.max_retries.source, Source::File { path, key });
         assert_eq!(settings.stop_grace.source, Source::Default);

@@ -337,6 +337,36 @@ table! {
         help: "How long a job may take before it is ended",
         default: Default::Text("5h"),
     };
+    /// How much memory a job may use.
+    JOB_MEMORY = Row {
+        name: "job_memory",
+        flag: Some("job-memory"),
+        env: &[same("POPSICLE_JOB_MEMORY")],
+        scope: Scope::Jobs,
+        value_name: Some("SIZE"),
+        help: "How much memory a job may use, or none for no limit",
+        default: Default::Text("none"),
+    };
+    /// How much processor time a job may use.
+    JOB_CPUS = Row {
+        name: "job_cpus",
+        flag: Some("job-cpus"),
+        env: &[same("POPSICLE_JOB_CPUS")],
+        scope: Scope::Jobs,
+        value_name: Some("N"),
+        help: "How many cores' time a job may use, such as 1.5, or none for no limit",
+        default: Default::Text("none"),
+    };
+    /// How many processes a job may have.
+    JOB_PIDS = Row {
+        name: "job_pids",
+        flag: Some("job-pids"),
+        env: &[same("POPSICLE_JOB_PIDS")],
+        scope: Scope::Jobs,
+        value_name: Some("N"),
+        help: "How many processes and threads a job may have at one time, or none for no limit",
+        default: Default::Text("16384"),
+    };
     /// How long a job has to end by itself.
     STOP_GRACE = Row {
         name: "stop_grace",

@@ -121,6 +121,48 @@ pub fn size(text: &str) -> Result<u64, Expected> {
     }
 }
 
+/// A limit, or `none`.
+pub fn limit(
+    text: &str,
+    parse: impl Fn(&str) -> Result<u64, Expected>,
+) -> Result<Option<u64>, Expected> {
+    if text.eq_ignore_ascii_case("none") {
+        return Ok(None);
+    }
+    parse(text)
+        .map(Some)
+        .map_err(|expected| format!("{expected}, or none"))
+}
+
+/// A size of memory in bytes; Docker takes no less.
+pub fn memory(text: &str) -> Result<u64, Expected> {
+    match size(text) {
+        Ok(bytes) if bytes >= 6 << 20 => Ok(bytes),
+        Ok(_) | Err(_) => Err("a size from 6MiB up, such as 2GiB".into()),
+    }
+}
+
+/// A number of cores, in thousandths; Docker takes no less than ten.
+pub fn cpus(text: &str) -> Result<u64, Expected> {
+    match text.parse::<f64>() {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the bounds are just checked"
+        )]
+        Ok(cpus @ 0.01..=65536.0) => Ok((cpus * 1000.0).round() as u64),
+        Ok(_) | Err(_) => Err("a number of cores from 0.01 up, such as 1.5".into()),
+    }
+}
+
+/// A number of processes that a shell can work with.
+pub fn pids(text: &str) -> Result<u64, Expected> {
+    match text.parse() {
+        Ok(pids @ 16..) => Ok(pids),
+        Ok(_) | Err(_) => Err("a whole number from 16 up".into()),
+    }
+}
+
 /// How many at once.
 pub fn at_least_one(text: &str) -> Result<NonZeroUsize, Expected> {
     text.parse()
@@ -213,6 +255,10 @@ mod tests {
         assert_eq!(size("1000"), Ok(1000));
         assert_eq!(database_url("../ci.db").as_deref(), Ok("sqlite:../ci.db"));
         assert_eq!(database_url("sqlite:///x/y").as_deref(), Ok("sqlite:/x/y"));
+        assert_eq!(limit("None", memory), Ok(None));
+        assert_eq!(limit("2GiB", memory), Ok(Some(2 << 30)));
+        assert_eq!(limit("1.5", cpus), Ok(Some(1500)));
+        assert_eq!(limit("16", pids), Ok(Some(16)));
         assert_eq!(switch("Yes"), Ok(true));
         assert_eq!(namespace("test1_").as_deref(), Ok("test1_"));
     }
@@ -235,6 +281,13 @@ mod tests {
         for bad in ["", "0", "-1", "1XB", "many"] {
             assert!(size(bad).is_err(), "{bad}");
         }
+        for bad in ["", "0", "1k", "512", "lots"] {
+            assert!(limit(bad, memory).is_err(), "{bad}");
+        }
+        for bad in ["", "0", "-1", "inf", "NaN", "1,5"] {
+            assert!(limit(bad, cpus).is_err(), "{bad}");
+        }
+        assert!(limit("2", pids).is_err());
         for bad in ["", "localhost", "ftp://x", "http://", "http://x?y=1", "x:y"] {
             assert!(http_url(bad).is_err(), "{bad}");
         }

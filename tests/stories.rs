@@ -19,6 +19,7 @@ mod stories {
     mod failure;
     mod forge;
     mod interrupts;
+    mod kept;
     mod limits;
     mod local;
     mod logs;

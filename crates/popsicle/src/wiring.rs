@@ -1,6 +1,7 @@
 //! Puts the parts together: the one place that knows every crate.
 
 use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,6 +49,60 @@ pub fn executors(
         ExecutorChoice::Native => vec![native()],
         ExecutorChoice::Docker => vec![docker(), native()],
     })
+}
+
+/// What no job may see of this machine: what this program keeps there, and what its user does. The native
+/// executor hides the homes of all users and what is for a while besides.
+pub fn hidden(settings: &Settings) -> Vec<PathBuf> {
+    let own = [&settings.data_dir.value, &settings.workspace_root.value];
+    own.into_iter()
+        .cloned()
+        .chain(settings.file.clone())
+        .chain(database_files(&settings.database_url.value))
+        .chain(homes().into_iter().filter(|home| is_home(home)))
+        .collect()
+}
+
+/// The database and what SQLite and we put beside it under its name: its log, its index, its copies.
+fn database_files(url: &str) -> Vec<PathBuf> {
+    let path = Path::new(url.strip_prefix("sqlite:").unwrap_or(url));
+    let (Ok(path), Some(name)) = (std::path::absolute(path), path.file_name()) else {
+        return Vec::new();
+    };
+    let beside = path.parent().and_then(|folder| fs::read_dir(folder).ok());
+    let beside = beside.into_iter().flatten().flatten();
+    let of_its_name = beside.filter(|entry| {
+        let (entry, name) = (entry.file_name(), name.as_encoded_bytes());
+        entry.as_encoded_bytes().starts_with(name)
+    });
+    of_its_name.map(|entry| entry.path()).collect()
+}
+
+/// The homes of this process's user: the one that the environment names, and the one of the user
+/// database, which differ under `sudo`.
+fn homes() -> Vec<PathBuf> {
+    let named = std::env::var_os("HOME").map(PathBuf::from);
+    let user = rustix::process::geteuid().as_raw().to_string();
+    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let stored = users.lines().find_map(|line| {
+        let mut fields = line.split(':').skip(2);
+        let is_users = fields.next() == Some(user.as_str());
+        fields.nth(2).filter(|_| is_users).map(PathBuf::from)
+    });
+    named.into_iter().chain(stored).collect()
+}
+
+/// Whether that is somebody's own folder: the user of a service may have `/` or `/usr/sbin` for a home,
+/// without which no job could run.
+fn is_home(path: &Path) -> bool {
+    let systems = [
+        "/bin", "/dev", "/lib", "/lib64", "/nix", "/proc", "/sbin", "/sys", "/usr",
+    ];
+    let shared = ["/etc", "/opt", "/srv", "/var", "/var/lib"];
+    path.is_absolute()
+        && path.parent().is_some()
+        && !systems.iter().any(|system| path.starts_with(system))
+        && !shared.iter().any(|shared| path == Path::new(shared))
 }
 
 /// Where code comes from, with mirrors below `mirrors`.
@@ -117,6 +172,38 @@ fn web_address(api: &Url) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_database_is_hidden_with_all_that_goes_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("ci.db");
+        for name in ["ci.db", "ci.db-wal", "ci.db-shm", "ci.db.backup-1", "other"] {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        let mut hidden = database_files(&format!("sqlite:{}", database.display()));
+        hidden.sort();
+        let expected = ["ci.db", "ci.db-shm", "ci.db-wal", "ci.db.backup-1"];
+        assert_eq!(hidden, expected.map(|name| folder.path().join(name)));
+    }
+
+    #[test]
+    fn only_a_home_is_hidden_as_one() {
+        for home in ["/root", "/opt/ci", "/var/lib/popsicle", "/srv/ci", "/data"] {
+            assert!(is_home(Path::new(home)), "{home}");
+        }
+        for other in [
+            "",
+            "/",
+            "/usr/sbin",
+            "/bin",
+            "/var/lib",
+            "/opt",
+            "/dev",
+            "x",
+        ] {
+            assert!(!is_home(Path::new(other)), "{other}");
+        }
+    }
 
     #[test]
     fn a_token_goes_to_the_host_of_its_api() {

@@ -141,10 +141,7 @@ async fn start_engine(
     address: SocketAddr,
 ) -> Result<(Engine, EngineTasks), Failure> {
     let jobs = place.jobs.clone();
-    let hidden = vec![
-        settings.data_dir.value.clone(),
-        settings.workspace_root.value.clone(),
-    ];
+    let hidden = wiring::hidden(settings);
     let public_url = settings.public_url(address);
     let parts = engine::Parts {
         store,

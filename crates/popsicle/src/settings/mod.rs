@@ -30,6 +30,8 @@ pub use value::{ExecutorChoice, LogFormat};
 /// Everything that can be set. Paths are absolute.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// The settings file, if one was read.
+    pub file: Option<PathBuf>,
     /// The server that client commands talk to.
     pub server_url: Sourced<String>,
     /// The form of our own log lines.

@@ -54,6 +54,10 @@ pub fn defaults() -> Settings {
 fn resolve(sources: &Sources<'_>) -> Result<Settings, SettingsError> {
     let data_dir = sources.value(&table::DATA_DIR, value::path)?;
     let settings = Settings {
+        file: sources.file.path.as_ref().map(|path| {
+            // Refused only where the current folder is gone, and then it was not read from there.
+            std::path::absolute(path).unwrap_or_else(|_| path.clone())
+        }),
         server_url: sources.value(&table::SERVER_URL, |text| Ok(text.to_owned()))?,
         log_format: sources.value(&table::LOG_FORMAT, str::parse)?,
         log: sources.or(&table::LOG, value::word, || match sources.scope {
@@ -356,6 +360,7 @@ mod tests {
         assert_eq!(namespace.source, Source::Environment("POPSICLE_NAMESPACE"));
         assert_eq!(*settings.max_retries, 7);
         assert_eq!(*settings.job_millicpus, Some(500));
+        assert_eq!(settings.file.as_deref(), Some(path.as_path()));
         let key = "max_retries";
         assert_eq!(settings.max_retries.source, Source::File { path, key });
         assert_eq!(settings.stop_grace.source, Source::Default);

@@ -79,17 +79,14 @@ async fn start(
 ) -> Result<((Engine, EngineTasks), Store), Failure> {
     let store = Store::memory().await.map_err(Failure::unable)?;
     let jobs = scratch.path().join("jobs");
+    let mut hidden = wiring::hidden(settings);
+    hidden.push(scratch.path().to_owned());
     let parts = engine::Parts {
         store: store.clone(),
         logs: Logs::new(scratch.path().join("logs")),
         source: wiring::source(settings, scratch.path().join("mirrors")),
         forges: Vec::new(),
-        executors: wiring::executors(
-            settings,
-            &jobs,
-            scratch.namespace(),
-            vec![settings.data_dir.value.clone(), scratch.path().to_owned()],
-        )?,
+        executors: wiring::executors(settings, &jobs, scratch.namespace(), hidden)?,
         world: Arc::new(SystemWorld),
         settings: EngineSettings {
             selection,

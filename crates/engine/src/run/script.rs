@@ -565,7 +565,7 @@ mod tests {
         for steps in [vec![step("touch ~/ran")], vec![checkout(None)]] {
             for shell in [&["bash"][..], &["dash"], &["busybox", "sh"]] {
                 if Command::new(shell[0]).arg("-c").arg(":").output().is_err() {
-                    eprintln!("skipped: no {}", shell[0]);
+                    ::tests::skip(&format!("no {}", shell[0]));
                     continue;
                 }
                 let dir = tempfile::tempdir().unwrap();

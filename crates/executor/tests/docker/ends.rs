@@ -247,10 +247,12 @@ fn an_ordinary_user_can_delete_what_a_job_leaves_as_root() {
     let socket = std::env::var("DOCKER_HOST").unwrap_or("unix:///var/run/docker.sock".to_owned());
     let socket = socket.strip_prefix("unix://").map(fs::metadata);
     let Some(Ok(socket)) = socket else {
-        return println!("skipped: no daemon on a local socket");
+        tests::skip("no daemon on a local socket");
+        return;
     };
     if !rustix::process::geteuid().is_root() || socket.mode() & 0o060 != 0o060 {
-        return println!("skipped: not root, or the socket is root's alone");
+        tests::skip("not root, or the socket is root's alone");
+        return;
     }
     let run = Command::new("setpriv")
         .args(["--reuid", "65534", "--clear-groups"])
@@ -265,7 +267,8 @@ fn an_ordinary_user_can_delete_what_a_job_leaves_as_root() {
         .unwrap();
     // The user may not be let into the folder of the build.
     if matches!(run.status.code(), Some(126 | 127)) {
-        return println!("skipped: the tests can't be started as an ordinary user here");
+        tests::skip("the tests can't be started as an ordinary user here");
+        return;
     }
     let output = String::from_utf8_lossy(&run.stdout);
     assert!(run.status.success(), "{output}");

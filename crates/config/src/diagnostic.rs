@@ -88,6 +88,10 @@ pub const MAX_EXCERPT_CHARS: usize = 160;
 /// How many diagnostics one file gets; the others are only counted.
 const MAX_PER_FILE: usize = 100;
 
+/// For how many names of one file it is looked up what was likely meant. A fault behind an anchor is met
+/// once for each of its aliases, and comparing a name with all others each time takes too long.
+const MAX_LOOKUPS: usize = MAX_PER_FILE;
+
 impl Diagnostic {
     /// An error that concerns a whole file, or none (`path` empty).
     pub(crate) fn error(path: &str, message: impl Into<String>) -> Self {
@@ -235,6 +239,8 @@ pub(crate) struct Problems<'a> {
     /// How many more there were, and whether one of them was an error.
     surplus_count: usize,
     surplus_error: bool,
+    /// How often a name was looked up.
+    lookups: usize,
 }
 
 impl<'a> Problems<'a> {
@@ -245,6 +251,7 @@ impl<'a> Problems<'a> {
             surplus: Diagnostic::error(source.path(), ""),
             surplus_count: 0,
             surplus_error: false,
+            lookups: 0,
         }
     }
 
@@ -292,16 +299,16 @@ impl<'a> Problems<'a> {
         }
     }
 
-    /// What was likely meant by a name, where that can still be shown: a file may hold thousands of
-    /// faults and thousands of names, and comparing all with all takes too long.
+    /// What was likely meant by a name, unless that was asked too often already.
     pub(crate) fn nearest<'n>(
-        &self,
+        &mut self,
         name: &str,
         candidates: impl IntoIterator<Item = &'n str>,
     ) -> Option<&'n str> {
-        if self.found.len() >= MAX_PER_FILE {
+        if self.lookups >= MAX_LOOKUPS {
             return None;
         }
+        self.lookups += 1;
         nearest(name, candidates)
     }
 
@@ -331,22 +338,28 @@ impl<'a> Problems<'a> {
     }
 
     fn push(&mut self, severity: Severity, region: Region, message: String) -> &mut Diagnostic {
-        if self.found.len() >= MAX_PER_FILE {
-            self.surplus_count += 1;
-            self.surplus_error |= severity == Severity::Error;
-            self.surplus.related.clear();
-            return &mut self.surplus;
-        }
         let (span, excerpt, excerpt_column) = self.source.excerpt(region, MAX_EXCERPT_CHARS);
         // What stands behind an anchor is read, and found wrong, once for each of its aliases.
-        let known = self
+        let is_known = self
             .found
             .iter()
-            .position(|known| known.span == Some(span) && known.message == message);
-        if let Some(known) = known {
-            let known = &mut self.found[known];
-            known.related.clear();
-            return known;
+            .any(|known| known.span == Some(span) && known.message == message);
+        if is_known {
+            return self.surplus();
+        }
+        if self.found.len() >= MAX_PER_FILE {
+            self.surplus_count += 1;
+            // A warning gives way to what keeps the file from running.
+            let is_warning = |known: &Diagnostic| known.severity == Severity::Warning;
+            match self.found.iter().rposition(is_warning) {
+                Some(place) if severity == Severity::Error => {
+                    self.found.remove(place);
+                }
+                Some(_) | None => {
+                    self.surplus_error |= severity == Severity::Error;
+                    return self.surplus();
+                }
+            }
         }
         self.found.push(Diagnostic {
             severity,
@@ -360,5 +373,11 @@ impl<'a> Problems<'a> {
         });
         let last = self.found.len() - 1;
         &mut self.found[last]
+    }
+
+    /// A diagnostic that nobody is told.
+    fn surplus(&mut self) -> &mut Diagnostic {
+        self.surplus.related.clear();
+        &mut self.surplus
     }
 }

@@ -9,7 +9,15 @@ pub(crate) struct Source<'a> {
     text: &'a str,
     /// Where each line begins, in bytes.
     lines: Vec<usize>,
+    /// Where each line ends without the blanks at its end, in bytes.
+    line_ends: Vec<usize>,
+    /// How many characters begin before each [`STRIDE`]th byte. A file may be one line, and every fault
+    /// in it is shown: its place is found without reading that line from its beginning.
+    chars: Vec<usize>,
 }
+
+/// In steps of how many bytes characters are counted.
+const STRIDE: usize = 512;
 
 /// From a character up to, not including, another; lines and columns from 1, in characters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,10 +65,21 @@ impl<'a> Source<'a> {
         };
         // Editors on Windows put a byte order mark in front.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let lines = line_starts(text);
+        let line_ends = lines
+            .iter()
+            .enumerate()
+            .map(|(index, start)| {
+                let end = lines.get(index + 1).copied().unwrap_or(text.len());
+                start + text[*start..end].trim_end().len()
+            })
+            .collect();
         Ok(Self {
             path,
             text,
-            lines: line_starts(text),
+            lines,
+            line_ends,
+            chars: char_counts(text),
         })
     }
 
@@ -94,17 +113,28 @@ impl<'a> Source<'a> {
     /// `max_chars` characters; and the column of the window's first character.
     pub(crate) fn excerpt(&self, region: Region, max_chars: usize) -> (Span, String, usize) {
         const BEFORE: usize = 40;
-        let line = self.line(region.line);
-        let line_chars = line.trim_end().chars().count();
+        let start = self.line_start(region.line);
+        let line_end = region
+            .line
+            .checked_sub(1)
+            .and_then(|index| self.line_ends.get(index).copied())
+            .unwrap_or(start);
+        let before = self.chars_before(start);
+        let line_chars = self.chars_before(line_end) - before;
+        // From a column of the line on, as far as the line goes.
+        let from = |column: usize| {
+            let at = self.byte_of(before + column.saturating_sub(1));
+            self.line(region.line).get(at - start..).unwrap_or_default()
+        };
         let end = if region.end_line > region.line {
             line_chars + 1
         } else if region.end_column > region.column {
             region.end_column
         } else {
             // Of a block list or map, only the beginning is known: show its first word.
-            let word = line
+            let word = from(region.column)
                 .chars()
-                .skip(region.column - 1)
+                .take(max_chars)
                 .take_while(|c| !c.is_whitespace() && *c != ':');
             region.column + word.count()
         };
@@ -114,7 +144,7 @@ impl<'a> Source<'a> {
             first = region.column.saturating_sub(BEFORE).max(1);
             length = length.min((first + max_chars).saturating_sub(region.column).max(1));
         }
-        let excerpt = line.chars().skip(first - 1).take(max_chars).collect();
+        let excerpt = from(first).chars().take(max_chars).collect();
         let span = Span {
             line: region.line,
             column: region.column,
@@ -122,6 +152,47 @@ impl<'a> Source<'a> {
         };
         (span, excerpt, first)
     }
+
+    /// How many characters begin before a byte.
+    fn chars_before(&self, byte: usize) -> usize {
+        let stride = byte / STRIDE;
+        let known = self.chars.get(stride).copied().unwrap_or(0);
+        known + count_chars(&self.text.as_bytes()[stride * STRIDE..byte])
+    }
+
+    /// Where the character with so many before it begins, in bytes.
+    fn byte_of(&self, chars: usize) -> usize {
+        let stride = self.chars.partition_point(|before| *before <= chars);
+        let stride = stride.saturating_sub(1);
+        let known = self.chars.get(stride).copied().unwrap_or(0);
+        let start = stride * STRIDE;
+        self.text.as_bytes()[start..]
+            .iter()
+            .enumerate()
+            .filter(|(_, byte)| begins_char(**byte))
+            .nth(chars - known)
+            .map_or(self.text.len(), |(at, _)| start + at)
+    }
+}
+
+/// How many characters begin before each [`STRIDE`]th byte; the first is 0.
+fn char_counts(text: &str) -> Vec<usize> {
+    let mut counts = vec![0];
+    let mut count = 0;
+    for stride in text.as_bytes().chunks_exact(STRIDE) {
+        count += count_chars(stride);
+        counts.push(count);
+    }
+    counts
+}
+
+fn count_chars(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|byte| begins_char(**byte)).count()
+}
+
+/// Whether a byte of a UTF-8 text is the first of a character.
+fn begins_char(byte: u8) -> bool {
+    byte & 0b1100_0000 != 0b1000_0000
 }
 
 /// YAML ends a line with `\n`, `\r\n` or `\r`.
@@ -196,5 +267,25 @@ mod tests {
         assert_eq!(excerpt.chars().count(), 60);
         let shown: String = excerpt.chars().skip(span.column - first).take(4).collect();
         assert_eq!(shown, "here");
+    }
+
+    #[test]
+    fn any_place_of_a_long_line_is_found() {
+        let line: String = (0..3000)
+            .map(|n| ['a', 'é', '日', '🧊'][n % 4])
+            .chain("   ".chars())
+            .collect();
+        let file = file(format!("é\n{line}\r\n{line}").as_bytes());
+        let source = Source::decode(&file).unwrap();
+        let chars: Vec<char> = line.chars().collect();
+        for column in [1, 2, 41, 42, 512, 1999, 2960, 3000, 3001, 3004, 4000] {
+            let region = Region::point(2, column);
+            let (span, excerpt, first) = source.excerpt(region, 60);
+            assert_eq!((span.line, span.column, span.length), (2, column, 1));
+            let expected: String = chars.iter().skip(first - 1).take(60).collect();
+            assert_eq!(excerpt, expected, "{column}");
+        }
+        let (span, excerpt, _) = source.excerpt(Region::point(9, 1), 60);
+        assert_eq!((span.line, excerpt.as_str()), (9, ""));
     }
 }

@@ -290,6 +290,9 @@ fn run_map(run: &Key, map: &Map, reader: &mut Reader<'_, '_>) -> Option<StepSpec
     let mut when = StepWhen::OnSuccess;
     let mut step = RunStep::default();
     let mut script = None;
+    let has_command = map.get("command").is_some();
+    // Then one of its keys may be a misspelt `command`.
+    let is_command_typo = |key: &str| !has_command && nearest(key, ["command"]).is_some();
     for entry in map.iter() {
         let Entry { key, value } = entry;
         match &*key.text {
@@ -307,14 +310,12 @@ fn run_map(run: &Key, map: &Map, reader: &mut Reader<'_, '_>) -> Option<StepSpec
             "no_output_timeout" => reader.unsupported(key.region, no::NO_OUTPUT_TIMEOUT),
             "max_auto_reruns" | "auto_rerun_delay" => reader.unsupported(key.region, no::RERUNS),
             // Told below, as the missing command.
-            text if is_command_typo(text, map) => {}
+            text if is_command_typo(text) => {}
             _ => reader.unknown_key(key, "`run`", RUN_KEYS, UnknownKeys::Doubted),
         }
     }
-    if map.get("command").is_none() {
-        let typo = map
-            .iter()
-            .find(|entry| is_command_typo(&entry.key.text, map));
+    if !has_command {
+        let typo = map.iter().find(|entry| is_command_typo(&entry.key.text));
         let region = typo.map_or(run.region, |entry| entry.key.region);
         reader
             .problems
@@ -323,10 +324,6 @@ fn run_map(run: &Key, map: &Map, reader: &mut Reader<'_, '_>) -> Option<StepSpec
     }
     step.command = script?;
     Some(run_spec(name.as_deref(), when, step))
-}
-
-fn is_command_typo(key: &str, map: &Map) -> bool {
-    map.get("command").is_none() && nearest(key, ["command"]).is_some()
 }
 
 fn command(key: &Key, value: &Node, reader: &mut Reader<'_, '_>) -> Option<String> {

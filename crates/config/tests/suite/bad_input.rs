@@ -469,6 +469,37 @@ fn more_jobs_than_there_may_be() {
 }
 
 #[test]
+fn a_fault_met_again_and_again_is_told_as_the_first_time() {
+    // All on one line of half a megabyte, with hundreds of names that each could have been meant.
+    let long = "n".repeat(80);
+    let jobs: Vec<String> = (0..300)
+        .map(|n| format!("{long}{n:03}: {{type: approval}}"))
+        .collect();
+    let uses = "*u, ".repeat(60_000);
+    let text = format!(
+        "{{version: 2.1, x: \"{}\", u: &u {long}abc, jobs: {{{}}}, workflows: {{ci: {{jobs: [{uses}]}}}}}}",
+        "é".repeat(100_000),
+        jobs.join(", "),
+    );
+    let compiled = compile_one(text);
+    assert_eq!(compiled.diagnostics.len(), 1);
+    let help = compiled.diagnostics[0].help.as_deref();
+    assert_eq!(help, Some(format!("did you mean `{long}000`?").as_str()));
+}
+
+#[test]
+fn thousands_of_keys_that_mean_nothing() {
+    let keys: String = (0..40_000)
+        .map(|n| format!("          k{n}: 1\n"))
+        .collect();
+    let told = refusal(with_steps(&format!("      - run:\n{keys}")));
+    assert!(
+        told.starts_with("error: `run` has no `command`\n"),
+        "{told}"
+    );
+}
+
+#[test]
 fn a_fault_behind_an_anchor_is_told_once() {
     assert_snapshot!(refusal(
         "\

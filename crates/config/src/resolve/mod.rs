@@ -243,6 +243,10 @@ impl<'c> Resolver<'c, '_, '_> {
             let job = names.name(required).to_owned();
             requires.push((required, Requirement { job, outcomes }));
         }
+        let region = job_use.job.region;
+        if !self.budget.take_requires(&requires, region, self.problems) {
+            requires.clear();
+        }
         requires
     }
 

@@ -1,7 +1,7 @@
 //! How large a plan may get. A file is small, but its workflows can use one job many times, and the
 //! plan has a copy for each.
 
-use model::{ImageSpec, JobKind, RunsIn, StepAction, StepSpec};
+use model::{ImageSpec, JobKind, Requirement, RunsIn, StepAction, StepSpec};
 
 use crate::diagnostic::Problems;
 use crate::read::Region;
@@ -35,12 +35,43 @@ impl Budget {
         region: Region,
         problems: &mut Problems<'_>,
     ) -> bool {
-        let bytes = job_bytes(kind);
-        if self.jobs > 0 && bytes <= self.bytes {
+        if self.jobs > 0 && self.take_bytes(job_bytes(kind)) {
             self.jobs -= 1;
-            self.bytes -= bytes;
             return true;
         }
+        self.tell(region, problems);
+        false
+    }
+
+    /// The same for what a job requires: each of many may require each of many others.
+    pub(super) fn take_requires(
+        &mut self,
+        requires: &[(usize, Requirement)],
+        region: Region,
+        problems: &mut Problems<'_>,
+    ) -> bool {
+        let bytes = requires
+            .iter()
+            .map(|(_, requirement)| requirement_bytes(requirement))
+            .sum();
+        let is_taken = self.take_bytes(bytes);
+        if !is_taken {
+            self.tell(region, problems);
+        }
+        is_taken
+    }
+
+    fn take_bytes(&mut self, bytes: usize) -> bool {
+        match self.bytes.checked_sub(bytes) {
+            Some(left) => {
+                self.bytes = left;
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn tell(&mut self, region: Region, problems: &mut Problems<'_>) {
         // Whatever comes now is refused too, without another word.
         let is_news = self.jobs > 0 || self.bytes > 0;
         let limit = if self.jobs == 0 {
@@ -55,8 +86,13 @@ impl Budget {
         }
         self.jobs = 0;
         self.bytes = 0;
-        false
     }
+}
+
+fn requirement_bytes(requirement: &Requirement) -> usize {
+    // What a set takes for its few small words.
+    const OUTCOMES: usize = 32;
+    size_of::<Requirement>() + OUTCOMES + requirement.job.len()
 }
 
 fn job_bytes(kind: &JobKind) -> usize {

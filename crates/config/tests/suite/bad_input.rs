@@ -469,6 +469,31 @@ fn more_jobs_than_there_may_be() {
 }
 
 #[test]
+fn jobs_that_require_too_many_others() {
+    // 400 jobs, each of which requires the same 400: one such file is fine, four are too many.
+    let long = "n".repeat(50);
+    let gates: String = (0..400)
+        .map(|n| format!("      - {long}{n}: {{type: approval}}\n"))
+        .collect();
+    let names: Vec<String> = (0..400).map(|n| format!("{long}{n}")).collect();
+    let then = format!("then: {{type: approval, requires: [{}]}}", names.join(", "));
+    let more = "      - *then\n".repeat(399);
+    let files: Vec<_> = (0..4)
+        .map(|n| {
+            let jobs = format!("{gates}      - &then {{{then}}}\n{more}");
+            let text = format!("version: 2.1\nworkflows:\n  ci{n}:\n    jobs:\n{jobs}");
+            file(&format!("ci{n}.yml"), text)
+        })
+        .collect();
+    assert!(config::compile(&files[..1]).plan.is_some());
+    let told = told(&config::compile(&files));
+    assert!(
+        told.starts_with("error: the pipeline has more than 64 MiB of jobs\n  ci3.yml:405:16\n"),
+        "{told}"
+    );
+}
+
+#[test]
 fn a_fault_met_again_and_again_is_told_as_the_first_time() {
     // All on one line of half a megabyte, with hundreds of names that each could have been meant.
     let long = "n".repeat(80);
@@ -882,6 +907,22 @@ fn faults_are_counted_after_a_hundred() {
     assert_eq!(compiled.diagnostics.len(), 101);
     assert_snapshot!(compiled.diagnostics[100], @r"
     error: there are 400 more problems like these
+      ci.yml
+    ");
+}
+
+#[test]
+fn an_error_is_told_whatever_warnings_there_are() {
+    let keys: String = (0..200).map(|n| format!("          k{n}: 1\n")).collect();
+    let steps = format!("      - run:\n          command: make\n{keys}      - save_cache\n");
+    let compiled = compile_one(with_steps(&steps));
+    let errors: Vec<&str> = compiled
+        .errors()
+        .map(|error| error.message.as_str())
+        .collect();
+    assert_eq!(errors, ["the step `save_cache` is not supported yet"]);
+    assert_snapshot!(compiled.diagnostics[100], @r"
+    warning: there are 101 more problems like these
       ci.yml
     ");
 }

@@ -34,6 +34,9 @@ use read::Source;
 /// How many files one pipeline's config may have.
 pub const MAX_FILES: usize = 100;
 
+/// How many workflows one pipeline's config may have: each is told to the forge as a status of its own.
+pub const MAX_WORKFLOWS: usize = 250;
+
 /// One file of a config.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceFile {
@@ -106,6 +109,13 @@ pub fn compile(files: &[SourceFile]) -> Compiled {
             .unwrap_or_default();
         for workflow in resolved {
             match owners.entry(workflow.spec.name.clone()) {
+                Entry::Vacant(_) if workflows.len() >= MAX_WORKFLOWS => {
+                    problems.error(
+                        workflow.region,
+                        format!("the pipeline has more than {MAX_WORKFLOWS} workflows"),
+                    );
+                    break;
+                }
                 Entry::Vacant(owner) => {
                     owner.insert(problems.related(workflow.region, "the first is here"));
                     workflows.push(workflow.spec);

@@ -494,6 +494,20 @@ fn jobs_that_require_too_many_others() {
 }
 
 #[test]
+fn more_workflows_than_there_may_be() {
+    let workflows: String = (0..=config::MAX_WORKFLOWS)
+        .map(|n| format!("  ci{n}: {{jobs: [build]}}\n"))
+        .collect();
+    let text = with_steps("      - checkout\n") + "workflows:\n" + &workflows;
+    assert_snapshot!(refusal(text), @r"
+    error: the pipeline has more than 250 workflows
+      ci.yml:258:3
+    258 │   ci250: {jobs: [build]}
+        │   ^^^^^
+    ");
+}
+
+#[test]
 fn a_fault_met_again_and_again_is_told_as_the_first_time() {
     // All on one line of half a megabyte, with hundreds of names that each could have been meant.
     let long = "n".repeat(80);

@@ -63,7 +63,10 @@ pub(crate) async fn agree(shared: &Shared, runner: RunnerId) -> Result<Vec<Claim
             "preparing again what an earlier server left"
         );
     }
-    Ok(shared.store.running_jobs(runner).await?)
+    Ok(shared
+        .store
+        .running_jobs(runner, shared.world.now())
+        .await?)
 }
 
 /// What there is of attempts: for each the executors that hold a container of it; none where it is a
@@ -78,13 +81,14 @@ struct Held {
 pub(crate) async fn reclaim(shared: Arc<Shared>, runner: RunnerId) {
     // What there is is read first: what starts meanwhile is not in the list then.
     let Held { attempts, silent } = held(&shared).await;
-    let wanted: HashSet<AttemptKey> = match shared.store.running_jobs(runner).await {
-        Ok(claims) => claims.iter().map(key_of).collect(),
-        Err(error) => {
-            tracing::error!(error = chain(&error), "could not look at running jobs");
-            return;
-        }
-    };
+    let wanted: HashSet<AttemptKey> =
+        match shared.store.running_jobs(runner, shared.world.now()).await {
+            Ok(claims) => claims.iter().map(key_of).collect(),
+            Err(error) => {
+                tracing::error!(error = chain(&error), "could not look at running jobs");
+                return;
+            }
+        };
     for (key, holders) in attempts {
         if wanted.contains(&key) || shared.owned.contains(key) {
             continue;

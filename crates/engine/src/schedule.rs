@@ -300,7 +300,12 @@ impl Scheduler {
 
     /// A look at everything, in case a notice was missed.
     async fn sweep(&mut self) {
-        match self.shared.store.running_jobs(self.runner).await {
+        match self
+            .shared
+            .store
+            .running_jobs(self.runner, self.shared.world.now())
+            .await
+        {
             Ok(claims) => {
                 for claim in claims {
                     if !self.running.values().any(|run| run.job == claim.job.id) {

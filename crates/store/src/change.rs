@@ -17,7 +17,7 @@ use sqlx::SqliteConnection;
 use crate::job::{self, Member};
 use crate::report::{self, NewReport};
 use crate::write::Write;
-use crate::{Job, Pipeline, Result, Store, StoreError, attempt, pipeline};
+use crate::{Job, Pipeline, Result, Store, StoreError, attempt, pipeline, unreadable};
 
 /// A change of one pipeline, under way. Dropping it undoes it.
 pub(crate) struct Change {
@@ -40,7 +40,7 @@ pub(crate) struct Stored {
 impl Change {
     /// Takes up a pipeline in a transaction of its own.
     pub(crate) async fn begin(store: &Store, id: PipelineId, at: Timestamp) -> Result<Self> {
-        Self::within(store.write().await?, id, at).await
+        Self::within(store, store.write().await?, id, at).await
     }
 
     /// Takes up the pipeline of a job.
@@ -51,11 +51,27 @@ impl Change {
             .fetch_optional(write.connection())
             .await?
             .ok_or_else(|| StoreError::not_found("job", &job))?;
-        Self::within(write, PipelineId(id), at).await
+        Self::within(store, write, PipelineId(id), at).await
     }
 
-    /// Takes up a pipeline in a transaction that has begun.
-    pub(crate) async fn within(mut write: Write, id: PipelineId, at: Timestamp) -> Result<Self> {
+    /// Takes up a pipeline in a transaction that has begun. One that can't be read is ended: it could
+    /// never be taken up again.
+    pub(crate) async fn within(
+        store: &Store,
+        write: Write,
+        id: PipelineId,
+        at: Timestamp,
+    ) -> Result<Self> {
+        let read = Self::read(write, id, at).await;
+        if let Err(error) = &read
+            && error.is_unreadable()
+        {
+            unreadable::give_up(store, id, error, at).await?;
+        }
+        read
+    }
+
+    async fn read(mut write: Write, id: PipelineId, at: Timestamp) -> Result<Self> {
         let pipeline = pipeline::find(write.connection(), id).await?;
         let members = job::members(write.connection(), id).await?;
         Ok(Self {
@@ -171,7 +187,8 @@ impl Change {
     pub(crate) async fn store(mut self) -> Result<Stored> {
         self.settle().await?;
         for place in std::mem::take(&mut self.changed) {
-            job::update(self.write.connection(), &self.members[place].job).await?;
+            let job = &self.members[place].job;
+            job::update(self.write.connection(), job.id, &job.state).await?;
         }
         self.settle_pipeline();
         pipeline::update(&mut self.write, &self.pipeline).await?;

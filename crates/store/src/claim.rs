@@ -3,7 +3,7 @@
 use model::{JobEvent, JobId, JobSpec, PipelineId, RunnerId, Timestamp};
 
 use crate::change::Change;
-use crate::{Job, Pipeline, Result, Store, StoreError, job, json, pipeline, runner};
+use crate::{Job, Pipeline, Result, Store, StoreError, job, json, pipeline, runner, unreadable};
 
 /// A job that a runner has, with all that it needs to run it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,51 +17,60 @@ pub struct Claim {
 }
 
 impl Store {
-    /// Hands the longest-queued job to a runner, if there is one and the runner is active.
+    /// Hands the longest-queued job to a runner, if there is one and the runner is active. A job that
+    /// can't be read is ended with an error, and the next one is handed out.
     ///
     /// # Errors
     /// Where the database can't be written.
     pub async fn claim_job(&self, by: RunnerId, now: Timestamp) -> Result<Option<Claim>> {
-        let mut write = self.write().await?;
-        let claimed: Option<(i64, i64, String)> = sqlx::query_as(
-            "UPDATE jobs SET status = 'running', runner_id = $1 WHERE id = ( \
-               SELECT id FROM jobs WHERE status = 'queued' \
-               AND EXISTS (SELECT 1 FROM runners WHERE runners.id = $1 AND active) \
-               ORDER BY queued_at, id LIMIT 1 \
-             ) RETURNING id, pipeline_id, spec",
-        )
-        .bind(by.0)
-        .fetch_optional(write.connection())
-        .await?;
-        let Some((id, pipeline, spec)) = claimed else {
-            return Ok(None);
-        };
-        runner::seen(write.connection(), by, now).await?;
-        let spec = read_spec(&spec, id)?;
-        let mut change = Change::within(write, PipelineId(pipeline), now).await?;
-        change
-            .apply(JobId(id), JobEvent::Claim { by, at: now })
+        loop {
+            let mut write = self.write().await?;
+            let claimed: Option<(i64, i64, String)> = sqlx::query_as(
+                "UPDATE jobs SET status = 'running', runner_id = $1 WHERE id = ( \
+                   SELECT id FROM jobs WHERE status = 'queued' \
+                   AND EXISTS (SELECT 1 FROM runners WHERE runners.id = $1 AND active) \
+                   ORDER BY queued_at, id LIMIT 1 \
+                 ) RETURNING id, pipeline_id, spec",
+            )
+            .bind(by.0)
+            .fetch_optional(write.connection())
             .await?;
-        let stored = change.store().await?;
-        let job = one(stored.jobs, JobId(id))?;
-        Ok(Some(Claim {
-            job,
-            spec,
-            pipeline: stored.pipeline,
-        }))
+            let Some((id, pipeline, spec)) = claimed else {
+                return Ok(None);
+            };
+            runner::seen(write.connection(), by, now).await?;
+            let id = JobId(id);
+            let mut change = match Change::within(self, write, PipelineId(pipeline), now).await {
+                Err(error) if error.is_unreadable() => continue,
+                taken => taken?,
+            };
+            change.apply(id, JobEvent::Claim { by, at: now }).await?;
+            match read_spec(&spec, id) {
+                Ok(spec) => {
+                    let stored = change.store().await?;
+                    return Ok(Some(Claim {
+                        job: one(stored.jobs, id)?,
+                        spec,
+                        pipeline: stored.pipeline,
+                    }));
+                }
+                Err(error) => {
+                    let outcome = unreadable::outcome(&error);
+                    change
+                        .apply(id, JobEvent::Finish { outcome, at: now })
+                        .await?;
+                    change.store().await?;
+                }
+            }
+        }
     }
 
-    /// The jobs that a runner has, longest-stored first.
+    /// The jobs that a runner has, longest-stored first. One that can't be read is ended with an error:
+    /// nobody could go on with it.
     ///
     /// # Errors
     /// Where the database can't be read.
-    pub async fn running_jobs(&self, runner: RunnerId) -> Result<Vec<Claim>> {
-        #[derive(sqlx::FromRow)]
-        struct WithSpec {
-            #[sqlx(flatten)]
-            job: job::Row,
-            spec: String,
-        }
+    pub async fn running_jobs(&self, runner: RunnerId, now: Timestamp) -> Result<Vec<Claim>> {
         let rows: Vec<WithSpec> = sqlx::query_as(concat!(
             "SELECT spec, ",
             job::columns!(),
@@ -71,29 +80,52 @@ impl Store {
         .fetch_all(self.readers())
         .await?;
         let mut claims = Vec::with_capacity(rows.len());
-        for WithSpec { job, spec } in rows {
-            let job = Job::try_from(job)?;
-            let spec = read_spec(&spec, job.id.0)?;
-            let pipeline = pipeline::find(self.readers(), job.pipeline).await?;
-            claims.push(Claim {
-                job,
-                spec,
-                pipeline,
-            });
+        for row in rows {
+            let id = JobId(row.job.id);
+            match self.read_claim(row).await {
+                Ok(claim) => claims.push(claim),
+                Err(error) if error.is_unreadable() => {
+                    let outcome = unreadable::outcome(&error);
+                    let finish = JobEvent::Finish { outcome, at: now };
+                    match self.advance_job(id, finish).await {
+                        // Its end is stored, by this or by somebody else.
+                        Ok(_) | Err(StoreError::Corrupt { .. } | StoreError::Illegal(_)) => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(claims)
+    }
+
+    async fn read_claim(&self, WithSpec { job, spec }: WithSpec) -> Result<Claim> {
+        let job = Job::try_from(job)?;
+        Ok(Claim {
+            spec: read_spec(&spec, job.id)?,
+            pipeline: pipeline::find(self.readers(), job.pipeline).await?,
+            job,
+        })
     }
 
     /// Something happened to a job: stores it, and all that follows from it for the jobs that require it
     /// and for its pipeline.
     ///
     /// # Errors
-    /// Where there is no such job, or the event can't happen in its state.
+    /// Where there is no such job, or the event can't happen in its state. Where something of its pipeline
+    /// can't be read, all of that has ended then.
     pub async fn advance_job(&self, id: JobId, event: JobEvent) -> Result<Job> {
         let mut change = Change::of_job(self, id, moment(&event)?).await?;
         change.apply(id, event).await?;
         one(change.store().await?.jobs, id)
     }
+}
+
+#[derive(sqlx::FromRow)]
+struct WithSpec {
+    #[sqlx(flatten)]
+    job: job::Row,
+    spec: String,
 }
 
 /// When it happened; only for what happens outside the store.
@@ -116,6 +148,6 @@ fn one(jobs: Vec<Job>, id: JobId) -> Result<Job> {
         .ok_or_else(|| StoreError::not_found("job", &id))
 }
 
-fn read_spec(spec: &str, id: i64) -> Result<JobSpec> {
+fn read_spec(spec: &str, id: JobId) -> Result<JobSpec> {
     json::read(spec, "spec", || format!("job {id}"))
 }

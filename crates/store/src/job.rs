@@ -44,7 +44,7 @@ pub(crate) use columns;
 /// A job as its row has it.
 #[derive(sqlx::FromRow)]
 pub(crate) struct Row {
-    id: i64,
+    pub(crate) id: i64,
     uuid: String,
     pipeline_id: i64,
     workflow: String,
@@ -214,13 +214,17 @@ pub(crate) async fn insert(
 }
 
 /// Writes a job's state.
-pub(crate) async fn update(database: &mut SqliteConnection, job: &Job) -> Result<()> {
-    let columns = Columns::of(&job.state);
+pub(crate) async fn update(
+    database: &mut SqliteConnection,
+    id: JobId,
+    state: &JobState,
+) -> Result<()> {
+    let columns = Columns::of(state);
     sqlx::query(
         "UPDATE jobs SET status = $2, state = $3, runner_id = $4, queued_at = $5, \
          start_time = $6, end_time = $7 WHERE id = $1",
     )
-    .bind(job.id.0)
+    .bind(id.0)
     .bind(columns.status)
     .bind(columns.state)
     .bind(columns.runner.map(|runner| runner.0))

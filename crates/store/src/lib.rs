@@ -31,6 +31,7 @@ mod project;
 mod report;
 mod runner;
 mod step;
+mod unreadable;
 mod write;
 
 use std::sync::Arc;

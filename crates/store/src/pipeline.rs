@@ -57,7 +57,7 @@ pub(crate) use columns;
 /// A pipeline as its row has it.
 #[derive(sqlx::FromRow)]
 pub(crate) struct Row {
-    id: i64,
+    pub(crate) id: i64,
     cause: String,
     preparation: String,
     status: String,

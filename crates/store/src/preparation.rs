@@ -6,11 +6,12 @@ use model::{CommitSha, JobUuid, OutcomeKind, PipelineId, Plan, Preparation, Repo
 use sqlx::{QueryBuilder, Sqlite};
 
 use crate::change::Change;
-use crate::{Job, Pipeline, Result, Store, StoreError, json, pipeline};
+use crate::write::Write;
+use crate::{Job, Pipeline, Result, Store, StoreError, json, pipeline, unreadable};
 
 impl Store {
     /// Takes the pipeline that has waited longest for its preparation, if one does. Those of the projects
-    /// in `but` are passed over.
+    /// in `but` are passed over, and one that can't be read is ended with an error.
     ///
     /// # Errors
     /// Where the database can't be written.
@@ -19,38 +20,23 @@ impl Store {
         but: &[RepoName],
         now: Timestamp,
     ) -> Result<Option<Pipeline>> {
-        let preparing = Preparation::Preparing { since: now };
-        let mut write = self.write().await?;
-        let mut claim = QueryBuilder::<Sqlite>::new("UPDATE pipelines SET stage = ");
-        claim
-            .push_bind(pipeline::stage(&preparing))
-            .push(", preparation = ")
-            .push_bind(json::write(&preparing))
-            .push(", start_time = COALESCE(start_time, ")
-            .push_bind(now.as_millis())
-            .push(") WHERE id = (SELECT id FROM pipelines WHERE stage = 'waiting'");
-        if !but.is_empty() {
-            claim.push(" AND repo NOT IN (");
-            let mut names = claim.separated(", ");
-            for repo in but {
-                names.push_bind(repo.as_str());
+        loop {
+            let mut write = self.write().await?;
+            let Some(row) = claim(&mut write, but, now).await? else {
+                return Ok(None);
+            };
+            let id = PipelineId(row.id);
+            match row.try_into() {
+                Ok(pipeline) => {
+                    write.commit().await?;
+                    return Ok(Some(pipeline));
+                }
+                Err(error) => {
+                    drop(write);
+                    unreadable::give_up(self, id, &error, now).await?;
+                }
             }
-            claim.push(")");
         }
-        claim.push(concat!(
-            " ORDER BY id LIMIT 1) RETURNING ",
-            pipeline::columns!()
-        ));
-        let row: Option<pipeline::Row> = claim
-            .build_query_as()
-            .fetch_optional(write.connection())
-            .await?;
-        let Some(row) = row else {
-            return Ok(None);
-        };
-        let pipeline = row.try_into()?;
-        write.commit().await?;
-        Ok(Some(pipeline))
     }
 
     /// Lets every pipeline whose preparation was under way wait for it again, as a server does that
@@ -158,6 +144,39 @@ impl Store {
         plan.map(|plan| json::read(&plan, "plan", || format!("pipeline {id}")))
             .transpose()
     }
+}
+
+/// The row of the pipeline that is to be prepared next, marked so.
+async fn claim(
+    write: &mut Write,
+    but: &[RepoName],
+    now: Timestamp,
+) -> Result<Option<pipeline::Row>> {
+    let preparing = Preparation::Preparing { since: now };
+    let mut claim = QueryBuilder::<Sqlite>::new("UPDATE pipelines SET stage = ");
+    claim
+        .push_bind(pipeline::stage(&preparing))
+        .push(", preparation = ")
+        .push_bind(json::write(&preparing))
+        .push(", start_time = COALESCE(start_time, ")
+        .push_bind(now.as_millis())
+        .push(") WHERE id = (SELECT id FROM pipelines WHERE stage = 'waiting'");
+    if !but.is_empty() {
+        claim.push(" AND repo NOT IN (");
+        let mut names = claim.separated(", ");
+        for repo in but {
+            names.push_bind(repo.as_str());
+        }
+        claim.push(")");
+    }
+    claim.push(concat!(
+        " ORDER BY id LIMIT 1) RETURNING ",
+        pipeline::columns!()
+    ));
+    Ok(claim
+        .build_query_as()
+        .fetch_optional(write.connection())
+        .await?)
 }
 
 /// What a compiler never gets wrong, but would leave a pipeline that never ends.

@@ -86,7 +86,7 @@ async fn jobs_are_claimed_in_the_order_in_which_they_were_queued() {
         "a2"
     );
     assert_eq!(world.store.claim_job(runner, t(32)).await.unwrap(), None);
-    let running = world.store.running_jobs(runner).await.unwrap();
+    let running = world.store.running_jobs(runner, t(99)).await.unwrap();
     let names: Vec<_> = running
         .iter()
         .map(|claim| claim.job.name.as_str())

@@ -14,4 +14,5 @@ mod memory;
 mod opening;
 mod outbox;
 mod runners;
+mod unreadable;
 mod world;

@@ -17,13 +17,14 @@ pub struct InvalidName {
 impl InvalidName {
     /// Says that `text` can't be a `what` (a noun such as `repository name`), and why.
     pub fn new(what: &'static str, text: &str, why: impl Into<String>) -> Self {
-        let mut text: String = text.chars().take(100).collect();
-        if text.len() == 100 {
-            text.push('…');
+        const SHOWN: usize = 100;
+        let mut shown: String = text.chars().take(SHOWN).collect();
+        if shown.len() < text.len() {
+            shown.push('…');
         }
         Self {
             what,
-            text,
+            text: shown,
             why: why.into(),
         }
     }
@@ -238,6 +239,18 @@ mod tests {
             assert!(bad.parse::<RepoName>().is_err(), "{bad:?}");
         }
         assert!(serde_json::from_str::<RepoName>("\"a/../b\"").is_err());
+    }
+
+    #[test]
+    fn a_refusal_shows_the_beginning_of_a_long_name() {
+        for (text, shown) in [
+            ("a".repeat(100), "a".repeat(100)),
+            ("a".repeat(101), "a".repeat(100) + "…"),
+            ("é".repeat(101), "é".repeat(100) + "…"),
+        ] {
+            let told = InvalidName::new("branch", &text, "no").to_string();
+            assert_eq!(told, format!("branch \"{shown}\" is not valid: no"));
+        }
     }
 
     #[test]

@@ -95,16 +95,27 @@ impl LogWriter {
     /// Where it can't be written: [`crate::StoreError::DiskFull`] where there is no room. The log then is
     /// as it was before the call.
     pub fn append(&mut self, text: &[u8]) -> Result<()> {
+        let (resume, records, indexed) = (self.resume, self.records, self.indexed);
+        let appended = self.append_pieces(text);
+        if appended.is_err() {
+            (self.resume, self.records, self.indexed) = (resume, records, indexed);
+            // What fit is cut off again; if even that fails, taking up cuts it. The text goes first: a
+            // record of text that is not there does not count.
+            let _ = self.text.set_len(resume.bytes);
+            let _ = index::truncate(&self.index, records);
+        }
+        appended
+    }
+
+    fn append_pieces(&mut self, text: &[u8]) -> Result<()> {
         let mut rest = text;
         while !rest.is_empty() {
             // A line can then be found by reading one stride at most.
             let room = usize::try_from(self.indexed + STRIDE - self.resume.bytes);
             let (piece, next) = rest.split_at(rest.len().min(room.unwrap_or(usize::MAX)));
-            if let Err(cause) = self.text.write_all_at(piece, self.resume.bytes) {
-                // What does not fit is cut off again; if even that fails, taking up cuts it.
-                let _ = self.text.set_len(self.resume.bytes);
-                return Err(at(&self.paths.text)(cause));
-            }
+            self.text
+                .write_all_at(piece, self.resume.bytes)
+                .map_err(at(&self.paths.text))?;
             self.resume.bytes += piece.len() as u64;
             self.resume.lines += line_ends(piece);
             if self.resume.bytes - self.indexed >= STRIDE {

@@ -7,7 +7,7 @@ use model::{JobId, PipelineId};
 use store::{LogReader, LogWriter, Logs, StoreError};
 use tempfile::TempDir;
 
-use crate::world::t;
+use crate::world::{SmallDisk, t};
 
 const PIPELINE: PipelineId = PipelineId(7);
 const JOB: JobId = JobId(3);
@@ -278,6 +278,31 @@ fn a_full_disk_is_named() {
     );
     assert_eq!(error.to_string(), says);
     assert_eq!(writer.resume().bytes, 0);
+}
+
+#[test]
+fn what_does_not_fit_whole_is_not_appended() {
+    let Some(disk) = SmallDisk::mount() else {
+        tests::skip("this process may not mount a disk");
+        return;
+    };
+    let logs = Logs::new(disk.path().to_owned());
+    let mut writer = logs.writer(PIPELINE, JOB, 1).unwrap();
+    writer.append(b"hello\n").unwrap();
+    let before = writer.resume();
+    let much = b"more\n".repeat(200_000);
+    let error = writer.append(&much).unwrap_err();
+    assert!(matches!(error, StoreError::DiskFull { .. }), "{error:?}");
+    let reader = logs.reader(PIPELINE, JOB, 1).unwrap();
+    assert_eq!(reader.read_at(0, 100).unwrap(), b"hello\n");
+    assert_eq!(writer.resume(), before);
+
+    disk.grow();
+    writer.append(&much).unwrap();
+    assert_eq!(writer.resume().lines, 200_001);
+    let last = 6 + 5 * 199_999;
+    assert_eq!(reader.line_offset(200_000).unwrap(), last);
+    assert_eq!(writer.finish().unwrap().bytes, last + 5);
 }
 
 #[test]

@@ -1,14 +1,13 @@
 //! Where databases are, and what happens when they can't be used.
 
 use std::path::Path;
-use std::process::Command;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection};
 use store::{Page, PipelineFilter, Store, StoreError};
 use tokio::task::JoinSet;
 
-use crate::world::{World, push, t};
+use crate::world::{SmallDisk, World, push, t};
 
 async fn count(store: &Store) -> usize {
     store
@@ -214,43 +213,13 @@ async fn deleting_a_pipeline_takes_all_that_is_its() {
     }
 }
 
-/// A small disk of its own; none where this process may not mount one.
-struct SmallDisk(tempfile::TempDir);
-
-impl SmallDisk {
-    fn mount() -> Option<Self> {
-        let folder = tempfile::tempdir().unwrap();
-        let mount = ["-t", "tmpfs", "-o", "size=512k", "tmpfs"];
-        let mounted = Command::new("mount")
-            .args(mount)
-            .arg(folder.path())
-            .status();
-        mounted
-            .is_ok_and(|status| status.success())
-            .then_some(Self(folder))
-    }
-
-    fn grow(&self) {
-        let mount = ["-o", "remount,size=64m"];
-        let mut mounted = Command::new("mount");
-        mounted.args(mount).arg(self.0.path());
-        assert!(mounted.status().unwrap().success());
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
-    }
-}
-
 #[tokio::test]
 async fn a_full_disk_is_named_and_costs_nothing_that_was_stored() {
     let Some(disk) = SmallDisk::mount() else {
         tests::skip("this process may not mount a disk");
         return;
     };
-    let path = disk.0.path().join("ci.db");
+    let path = disk.path().join("ci.db");
     let store = Store::open(path.to_str().unwrap()).await.unwrap();
     let mut stored = 0;
     let error = loop {

@@ -1,6 +1,8 @@
 //! What the stories of this test are told with: triggers, plans, a store in a temporary folder.
 
 use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
 
 use model::{
     Delivery, Event, EventId, ForgeKind, GitRef, JobKind, JobSpec, JobUuid, Origin, OutcomeKind,
@@ -192,4 +194,38 @@ pub async fn due(store: &Store, now: i64) -> Vec<DueReport> {
     let found = store.due_reports(t(now), 100, &Except::default()).await;
     let reports = found.unwrap().into_iter();
     reports.map(|(_, report)| report.unwrap()).collect()
+}
+
+/// A small disk of its own; none where this process may not mount one.
+pub struct SmallDisk(TempDir);
+
+impl SmallDisk {
+    pub fn mount() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let mount = ["-t", "tmpfs", "-o", "size=512k", "tmpfs"];
+        let mounted = Command::new("mount")
+            .args(mount)
+            .arg(folder.path())
+            .status();
+        mounted
+            .is_ok_and(|status| status.success())
+            .then_some(Self(folder))
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub fn grow(&self) {
+        let mount = ["-o", "remount,size=64m"];
+        let mut mounted = Command::new("mount");
+        mounted.args(mount).arg(self.0.path());
+        assert!(mounted.status().unwrap().success());
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
+    }
 }

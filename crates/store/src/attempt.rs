@@ -120,7 +120,8 @@ pub(crate) async fn follow(
     }
 }
 
-async fn close(
+/// Closes an attempt of a job that ended or goes on with another. Returns what is to be told of its steps.
+pub(crate) async fn close(
     database: &mut SqliteConnection,
     job: &Job,
     attempt: u32,

@@ -347,7 +347,7 @@ fn nodes<'a>(jobs: impl Iterator<Item = NodeSource<'a>>) -> Vec<Node> {
 }
 
 /// What is told of a job that has another status.
-fn event(job: &Job) -> EventBody {
+pub(crate) fn event(job: &Job) -> EventBody {
     let outcome = job.state.outcome();
     EventBody::Job {
         job: job.id,

@@ -7,12 +7,12 @@
 use std::error::Error;
 
 use model::{
-    CommitState, CommitStatus, EventBody, Fault, FaultKind, JobId, JobState, Outcome, OutcomeKind,
-    PipelineId, PipelineState, Preparation, Status, Timestamp,
+    CommitState, CommitStatus, EventBody, Fault, FaultKind, JobId, JobState, JobUuid, Outcome,
+    OutcomeKind, PipelineId, PipelineState, Preparation, Status, Timestamp,
 };
 
 use crate::write::Write;
-use crate::{Result, Store, StoreError, job, json, pipeline};
+use crate::{Job, Result, Store, StoreError, attempt, change, job, json, pipeline};
 
 impl StoreError {
     /// Whether a stored value can't be read.
@@ -64,39 +64,65 @@ pub(crate) async fn give_up(
 
 async fn end_jobs(
     write: &mut Write,
-    id: PipelineId,
+    pipeline: PipelineId,
     error: &StoreError,
     now: Timestamp,
 ) -> Result<()> {
-    let open: Vec<(i64, Option<i64>, i64)> = sqlx::query_as(
-        "SELECT id, start_time, \
-           (SELECT COALESCE(MAX(attempt), 0) FROM attempts WHERE job_id = jobs.id) \
+    #[derive(sqlx::FromRow)]
+    struct Open {
+        id: i64,
+        uuid: String,
+        workflow: String,
+        job_name: String,
+        is_running: bool,
+        start_time: Option<i64>,
+        created_at: i64,
+        attempts: i64,
+    }
+    let open: Vec<Open> = sqlx::query_as(
+        "SELECT id, uuid, workflow, job_name, status = 'running' AS is_running, start_time, \
+           created_at, \
+           (SELECT COALESCE(MAX(attempt), 0) FROM attempts WHERE job_id = jobs.id) AS attempts \
          FROM jobs WHERE pipeline_id = $1 \
-         AND status IN ('blocked', 'on_hold', 'queued', 'running')",
+         AND status IN ('blocked', 'on_hold', 'queued', 'running') ORDER BY id",
     )
-    .bind(id.0)
+    .bind(pipeline.0)
     .fetch_all(write.connection())
     .await?;
-    for (job, started, attempts) in open {
-        let state = JobState::Ended {
-            outcome: outcome(error),
-            at: now,
-            started: json::moment(started),
-            attempts: json::count(attempts),
+    let mut events = Vec::new();
+    for row in open {
+        let attempts = json::count(row.attempts);
+        let uuid: Option<JobUuid> = row.uuid.parse().ok();
+        let job = Job {
+            id: JobId(row.id),
+            uuid: uuid.unwrap_or(JobUuid(Default::default())),
+            pipeline,
+            workflow: row.workflow,
+            name: row.job_name,
+            requires: Vec::new(),
+            state: JobState::Ended {
+                outcome: outcome(error),
+                at: now,
+                started: json::moment(row.start_time),
+                attempts,
+            },
+            created: Timestamp::from_millis(row.created_at),
         };
-        job::update(write.connection(), JobId(job), &state).await?;
-        sqlx::query(
-            "UPDATE attempts SET end_time = $2, outcome = $3, reason = $4 \
-             WHERE job_id = $1 AND end_time IS NULL",
-        )
-        .bind(job)
-        .bind(now.as_millis())
-        .bind(OutcomeKind::Error.status().as_str())
-        .bind(reason(error))
-        .execute(write.connection())
-        .await?;
+        job::update(write.connection(), job.id, &job.state).await?;
+        if row.is_running {
+            match attempt::close(write.connection(), &job, attempts, now).await {
+                Ok(steps) => events.extend(steps),
+                // Its attempt has ended all the same; only steps are left as they are.
+                Err(error) if error.is_unreadable() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        // Nobody can follow a job that has no readable name.
+        if uuid.is_some() {
+            events.push(change::event(&job));
+        }
     }
-    Ok(())
+    write.record(pipeline, now, events).await
 }
 
 async fn end_pipeline(

@@ -1,9 +1,9 @@
 //! What can't be read is ended with an error, and everybody else goes on.
 
-use model::{CommitState, EventBody, JobEvent, Outcome, RunnerId, Status};
+use model::{CommitState, EventBody, JobEvent, Outcome, RunnerId, Status, StepState};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions};
-use store::StoreError;
+use store::{StepChange, StoreError};
 
 use crate::world::{World, due, events, job, plan, planned, push, t, told_push};
 
@@ -167,13 +167,41 @@ async fn the_end_of_a_job_whose_neighbour_can_not_be_read_ends_them_all() {
         outcome: Outcome::Success,
         at: t(6),
     };
+    let step = StepChange {
+        index: 0,
+        name: "test".into(),
+        state: StepState::Running { since: t(5) },
+        log_start: 0,
+        log_end: None,
+    };
+    let store = &world.store;
+    store
+        .record_steps(claim.job.id, 1, &[step], t(5))
+        .await
+        .unwrap();
+    let before = store.last_event().await.unwrap();
     let error = world.store.advance_job(claim.job.id, finish).await;
     assert!(
         matches!(error, Err(StoreError::Corrupt { .. })),
         "{error:?}"
     );
-    assert_eq!(world.store.running_jobs(runner, t(7)).await.unwrap(), []);
+    assert_eq!(store.running_jobs(runner, t(7)).await.unwrap(), []);
     for job in world.store.jobs_of(claim.pipeline.id).await.unwrap() {
         assert_eq!(job.state.status(), Status::Error, "{}", job.name);
     }
+    let told: Vec<String> = store
+        .events_after(before, 9)
+        .await
+        .unwrap()
+        .iter()
+        .map(|event| match &event.body {
+            EventBody::Pipeline { status, .. } => format!("pipeline {status}"),
+            EventBody::Job { name, status, .. } => format!("{name} {status}"),
+            EventBody::Step { step, .. } => format!("step {}", step.status()),
+        })
+        .collect();
+    assert_eq!(
+        told,
+        ["step failure", "a error", "b error", "pipeline error"]
+    );
 }

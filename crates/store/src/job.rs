@@ -126,7 +126,7 @@ impl Store {
         Ok(members.into_iter().map(|member| member.job).collect())
     }
 
-    /// All jobs, newest first.
+    /// All jobs, newest first; without those that can't be read.
     ///
     /// # Errors
     /// Where the cursor is none of this list's.
@@ -140,11 +140,7 @@ impl Store {
         .bind(page.more())
         .fetch_all(self.readers())
         .await?;
-        let items = rows
-            .into_iter()
-            .map(TryInto::try_into)
-            .collect::<Result<_>>()?;
-        Ok(Paged::cut(items, page, List::Jobs, |job: &Job| job.id.0))
+        Ok(Paged::cut(rows, page, List::Jobs, |row| row.id).read())
     }
 }
 

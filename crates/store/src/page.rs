@@ -94,4 +94,27 @@ impl<T> Paged<T> {
         };
         Self { items, next }
     }
+
+    /// The items as what their rows stand for. One that can't be read is left out: it must not keep the
+    /// others from being seen.
+    pub(crate) fn read<U>(self) -> Paged<U>
+    where
+        T: TryInto<U, Error = StoreError>,
+    {
+        let items = self.items.into_iter().filter_map(|row| {
+            row.try_into()
+                .inspect_err(|error: &StoreError| left_out(error))
+                .ok()
+        });
+        Paged {
+            items: items.collect(),
+            next: self.next,
+        }
+    }
+}
+
+/// Says that a list is not whole.
+pub(crate) fn left_out(error: &StoreError) {
+    let cause = std::error::Error::source(error).map(ToString::to_string);
+    tracing::error!(%error, cause, "left out of a list");
 }

@@ -127,7 +127,7 @@ impl Store {
         find(self.readers(), id).await
     }
 
-    /// The pipelines that fit, newest first.
+    /// The pipelines that fit, newest first; without those that can't be read.
     ///
     /// # Errors
     /// Where the cursor is none of this list's.
@@ -143,13 +143,7 @@ impl Store {
             .push(" ORDER BY id DESC LIMIT ")
             .push_bind(page.more());
         let rows: Vec<Row> = query.build_query_as().fetch_all(self.readers()).await?;
-        let items: Vec<Pipeline> = rows
-            .into_iter()
-            .map(TryInto::try_into)
-            .collect::<Result<_>>()?;
-        Ok(Paged::cut(items, page, List::Pipelines, |pipeline| {
-            pipeline.id.0
-        }))
+        Ok(Paged::cut(rows, page, List::Pipelines, |row| row.id).read())
     }
 }
 

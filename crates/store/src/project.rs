@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use model::{PipelineId, RepoName, Status, Timestamp};
 
-use crate::page::List;
+use crate::page::{self, List};
 use crate::{Page, Paged, Pipeline, Result, Store, StoreError, json, pipeline};
 
 /// A summary of one project.
@@ -44,7 +44,7 @@ const TREND: i64 = 30;
 const BRANCHES: i64 = 200;
 
 impl Store {
-    /// The projects, the one with the newest pipeline first.
+    /// The projects, the one with the newest pipeline first; without those that can't be read.
     ///
     /// # Errors
     /// Where the cursor is none of this list's.
@@ -60,8 +60,15 @@ impl Store {
         let rows = Paged::cut(rows, page, List::Projects, |(_, _, last)| *last);
         let mut items = Vec::with_capacity(rows.items.len());
         for (repo, pipelines, last) in rows.items {
-            let repo = json::word(&repo, "repository name", || format!("pipeline {last}"))?;
-            items.push(self.summary(repo, pipelines, last, now).await?);
+            let summary = async {
+                let repo = json::word(&repo, "repository name", || format!("pipeline {last}"))?;
+                self.summary(repo, pipelines, last, now).await
+            };
+            match summary.await {
+                Ok(project) => items.push(project),
+                Err(error) if error.is_unreadable() => page::left_out(&error),
+                Err(error) => return Err(error),
+            }
         }
         Ok(Paged {
             items,

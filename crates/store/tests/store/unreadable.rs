@@ -3,7 +3,7 @@
 use model::{CommitState, EventBody, JobEvent, Outcome, RunnerId, Status, StepState};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions};
-use store::{StepChange, StoreError};
+use store::{Page, Pipeline, PipelineFilter, StepChange, StoreError};
 
 use crate::world::{World, due, events, job, plan, planned, push, t, told_push};
 
@@ -204,4 +204,41 @@ async fn the_end_of_a_job_whose_neighbour_can_not_be_read_ends_them_all() {
         told,
         ["step failure", "a error", "b error", "pipeline error"]
     );
+}
+
+#[tokio::test]
+async fn a_list_leaves_out_what_can_not_be_read() {
+    let world = World::new().await;
+    let store = &world.store;
+    for (at, name) in ["a", "b", "c"].into_iter().enumerate() {
+        let at = i64::try_from(at).unwrap() * 10;
+        planned(store, push(name), &plan(vec![job(name, &[])]), at).await;
+    }
+    by_hand(&world, "UPDATE pipelines SET cause = '{' WHERE id = 2").await;
+    by_hand(&world, "UPDATE jobs SET state = '{' WHERE id = 2").await;
+    let two = Page {
+        limit: 2,
+        cursor: None,
+    };
+    let pipelines = store.pipelines(&PipelineFilter::default(), &two).await;
+    let first = pipelines.unwrap();
+    let rest = Page {
+        cursor: first.next.clone(),
+        ..two.clone()
+    };
+    let pipelines = store.pipelines(&PipelineFilter::default(), &rest).await;
+    let second = pipelines.unwrap();
+    let ids = |items: &[Pipeline]| -> Vec<i64> { items.iter().map(|item| item.id.0).collect() };
+    assert_eq!((ids(&first.items), ids(&second.items)), (vec![3], vec![1]));
+    assert_eq!(second.next, None);
+
+    let jobs = store.jobs(&Page::default()).await.unwrap().items;
+    let names: Vec<_> = jobs.iter().map(|job| job.name.as_str()).collect();
+    assert_eq!(names, ["c", "a"]);
+    let projects = store.projects(&Page::default(), t(99)).await.unwrap().items;
+    let names: Vec<_> = projects
+        .iter()
+        .map(|project| project.repo.as_str())
+        .collect();
+    assert_eq!(names, ["octo/c", "octo/a"]);
 }

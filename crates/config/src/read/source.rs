@@ -1,6 +1,6 @@
 //! A file's text, and places in it.
 
-use crate::diagnostic::{Diagnostic, Span};
+use crate::diagnostic::{Diagnostic, MAX_EXCERPT_CHARS, Span};
 use crate::{MAX_FILE_BYTES, SourceFile};
 
 /// A file whose bytes are known to be text of a fair size.
@@ -213,23 +213,49 @@ fn line_starts(text: &str) -> Vec<usize> {
 }
 
 fn not_utf8(path: &str, bytes: &[u8], valid_up_to: usize) -> Diagnostic {
-    let lines = bytes[..valid_up_to]
-        .iter()
-        .filter(|byte| **byte == b'\n')
-        .count();
+    let before = &bytes[..valid_up_to];
+    let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
     let mut refusal = Diagnostic::error(
         path,
-        format!(
-            "the file is not text: line {} holds bytes that are not UTF-8",
-            lines + 1
-        ),
+        format!("the file is not text: line {line} holds bytes that are not UTF-8"),
     );
     let help = match bytes {
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "it looks like UTF-16: save it as UTF-8",
         _ => "save it as UTF-8",
     };
     refusal.help(help);
+    show_line(&mut refusal, bytes, valid_up_to, line);
     refusal
+}
+
+/// Shows the line that is not UTF-8, if the rest of it is text: of a binary there is nothing to see.
+fn show_line(refusal: &mut Diagnostic, bytes: &[u8], valid_up_to: usize, line: usize) {
+    const BEFORE: usize = 40;
+    let (before, rest) = bytes.split_at(valid_up_to);
+    let start = before.iter().rposition(|byte| *byte == b'\n');
+    let before = String::from_utf8_lossy(&before[start.map_or(0, |at| at + 1)..]);
+    // No character has more than four bytes.
+    let rest = &rest[..rest.len().min(4 * MAX_EXCERPT_CHARS)];
+    let end = rest.iter().position(|byte| b"\n\r".contains(byte));
+    let rest = String::from_utf8_lossy(&rest[..end.unwrap_or(rest.len())]);
+    let column = before.chars().count() + 1;
+    let first = if column > MAX_EXCERPT_CHARS {
+        column - BEFORE
+    } else {
+        1
+    };
+    let shown = before.chars().skip(first - 1).chain(rest.chars());
+    let excerpt: String = shown.take(MAX_EXCERPT_CHARS).collect();
+    if excerpt.contains(|c: char| c.is_control() && c != '\t') {
+        return;
+    }
+    refusal.span = Some(Span {
+        line,
+        column,
+        length: 1,
+    });
+    refusal.excerpt = Some(excerpt);
+    refusal.excerpt_column = first;
 }
 
 #[cfg(test)]

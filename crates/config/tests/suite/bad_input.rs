@@ -359,9 +359,19 @@ fn bytes_that_are_no_text() {
     ");
     assert_snapshot!(refusal(b"version: 2.1\njobs: \xe9\n"), @r"
     error: the file is not text: line 2 holds bytes that are not UTF-8
-      ci.yml
-      save it as UTF-8
+      ci.yml:2:7
+    2 │ jobs: �
+      │       ^ save it as UTF-8
     ");
+    let long = format!("version: 2.1\r\n# {}caf", "é".repeat(1000));
+    let bytes = [long.as_bytes(), b"\xe9 au lait\r\njobs:\n"].concat();
+    let shown = format!(
+        "error: the file is not text: line 2 holds bytes that are not UTF-8\n  ci.yml:2:1006\n\
+         2 │ {}caf\u{fffd} au lait\n  │ {}^ save it as UTF-8",
+        "é".repeat(37),
+        " ".repeat(40)
+    );
+    assert_eq!(refusal(bytes), shown);
     assert_snapshot!(refusal(b"\xff\xfev\0e\0r\0"), @r"
     error: the file is not text: line 1 holds bytes that are not UTF-8
       ci.yml
@@ -901,9 +911,7 @@ fn two_workflows_of_one_name() {
 
 #[test]
 fn no_file_and_too_many() {
-    assert_snapshot!(told(&config::compile(&[])), @r"
-    error: there is no config: neither `.popsicle/*.yml` nor `.circleci/config.yml` exists
-    ");
+    assert_snapshot!(told(&config::compile(&[])), @"error: there is no config: neither `.popsicle/*.yml` nor `.circleci/config.yml` exists");
     let text = with_steps("      - checkout\n");
     let files: Vec<_> = (0..=config::MAX_FILES)
         .map(|number| file(&format!(".popsicle/{number}.yml"), &text))

@@ -92,7 +92,7 @@ say "\$ popsicle logs $pipeline build"
 say "Where to look"
 cat <<TEXT
   $POPSICLE_SERVER_URL/                        what this server is
-  $POPSICLE_SERVER_URL/pipelines/$pipeline             this pipeline, as JSON
+  $POPSICLE_SERVER_URL/ui/pipelines/$pipeline          this pipeline
   $popsicle logs $pipeline test
   $popsicle run examples/shell       the same pipeline, without a server
 TEXT

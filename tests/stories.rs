@@ -29,5 +29,6 @@ mod stories {
     mod restart;
     mod sources;
     mod telemetry;
+    mod terminal;
     mod webhooks;
 }

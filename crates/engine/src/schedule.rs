@@ -42,8 +42,11 @@ enum Happening {
     Sweep,
 }
 
-/// A run of a job.
+/// A run of a job, and what lines about it name.
 struct Running {
+    pipeline: PipelineId,
+    repo: RepoName,
+    branch: Option<String>,
     job: JobId,
     key: AttemptKey,
     stop: CancellationToken,
@@ -53,6 +56,7 @@ struct Running {
 struct Preparing {
     pipeline: PipelineId,
     repo: RepoName,
+    branch: Option<String>,
     stop: CancellationToken,
 }
 
@@ -213,6 +217,11 @@ impl Scheduler {
         let preparing = Preparing {
             pipeline: pipeline.id,
             repo: pipeline.trigger.repo.clone(),
+            branch: pipeline
+                .trigger
+                .git_ref
+                .as_ref()
+                .map(|r| r.short().to_owned()),
             stop: CancellationToken::new(),
         };
         let prepare = prepare::prepare(Arc::clone(&self.shared), pipeline, preparing.stop.clone());
@@ -221,7 +230,11 @@ impl Scheduler {
     }
 
     fn start(&mut self, claim: Claim, begin: Begin) {
+        let trigger = &claim.pipeline.trigger;
         let running = Running {
+            pipeline: claim.pipeline.id,
+            repo: trigger.repo.clone(),
+            branch: trigger.git_ref.as_ref().map(|r| r.short().to_owned()),
             job: claim.job.id,
             key: recover::key_of(&claim),
             stop: CancellationToken::new(),
@@ -250,12 +263,20 @@ impl Scheduler {
 
     async fn run_ended(&mut self, ended: Result<(Id, ()), JoinError>) {
         let (task, died) = task_of(ended);
-        let Some(Running { job, key, .. }) = self.running.remove(&task) else {
+        let Some(running) = self.running.remove(&task) else {
             return;
         };
+        let Running { job, key, .. } = running;
         self.shared.owned.remove(key);
         let Some(message) = died else { return };
-        tracing::error!(job = job.0, attempt = %key, message, "a job's run died");
+        tracing::error!(
+            pipeline = running.pipeline.0,
+            repo = %running.repo,
+            branch = running.branch,
+            job = job.0,
+            message,
+            "a job's run died"
+        );
         let fault = Fault {
             kind: FaultKind::Internal,
             message,
@@ -267,8 +288,10 @@ impl Scheduler {
         if let Err(error) = self.shared.store.advance_job(job, event).await {
             // It runs still as far as the store knows, so the next sweep takes it up.
             tracing::error!(
+                pipeline = running.pipeline.0,
+                repo = %running.repo,
+                branch = running.branch,
                 job = job.0,
-                attempt = %key,
                 error = run::chain(&error),
                 "could not store its end"
             );
@@ -277,11 +300,17 @@ impl Scheduler {
 
     async fn preparation_ended(&mut self, ended: Result<(Id, ()), JoinError>) {
         let (task, died) = task_of(ended);
-        let Some(Preparing { pipeline, repo, .. }) = self.preparing.remove(&task) else {
+        let Some(preparing) = self.preparing.remove(&task) else {
             return;
         };
         let Some(message) = died else { return };
-        tracing::error!(pipeline = pipeline.0, %repo, message, "a preparation died");
+        let Preparing {
+            pipeline,
+            repo,
+            branch,
+            ..
+        } = preparing;
+        tracing::error!(pipeline = pipeline.0, %repo, branch, message, "a preparation died");
         let reason = format!("popsicle failed while it prepared this pipeline: {message}");
         let now = self.shared.world.now();
         let stored = self
@@ -292,6 +321,7 @@ impl Scheduler {
             tracing::error!(
                 pipeline = pipeline.0,
                 %repo,
+                branch,
                 error = run::chain(&error),
                 "could not store its end; it is prepared again at the next start"
             );

@@ -74,6 +74,10 @@ pub fn path(text: &str) -> Result<PathBuf, Expected> {
 pub fn http_url(text: &str) -> Result<Url, Expected> {
     let expected = || "a URL such as http://localhost:5000".to_owned();
     let url = Url::parse(text).map_err(|_| expected())?;
+    // It is shown in logs and on pages.
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("a URL without a user name and password".to_owned());
+    }
     let fits = matches!(url.scheme(), "http" | "https")
         && url.host_str().is_some()
         && url.query().is_none()

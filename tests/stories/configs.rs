@@ -143,7 +143,7 @@ async fn what_can_t_be_run_says_why() {
     10 MB: error: the file is too large: 1025 KiB, at most 1024 KiB are read
     very deep: error: lists and maps are nested more than 100 deep
     a bomb: error: the file expands to more than 250000 values
-    no YAML: error: this is not valid YAML: while parsing a node, did not find expected node content
+    no YAML: error: a value is missing here, or a bracket before it is not closed
     a cycle: error: 2 jobs require each other in a circle: `build` → `test` → `build`
     needs itself: error: job `build` requires itself
     an unknown need: error: job `test` requires `biuld`, which is not in this workflow

@@ -214,7 +214,8 @@ fn write_excerpt(
     let behind = excerpt_column + excerpt.chars().count();
     padding += span.column.saturating_sub(behind.max(1));
     let carets = "^".repeat(carets.max(1));
-    write!(f, "\n{:>gutter$} │ {}", span.line, line.trim_end())?;
+    let shown = format!("{:>gutter$} │ {line}", span.line);
+    write!(f, "\n{}", shown.trim_end())?;
     let pointer = format!("{:gutter$} │ {:padding$}{carets} {label}", "", "");
     write!(f, "\n{}", pointer.trim_end())
 }

@@ -26,7 +26,9 @@ impl Fault {
                 .help("YAML takes only spaces here");
             return;
         }
-        let may_be_unclosed = self.info.contains("flow") || self.info == "invalid indentation";
+        let may_be_unclosed = self.info.contains("flow")
+            || self.info.contains("expected node content")
+            || self.info == "invalid indentation";
         let opened = self
             .inside
             .filter(|inside| may_be_unclosed && opens_bracket(source, *inside))
@@ -104,6 +106,11 @@ fn explain(info: &str) -> (String, Option<&'static str>) {
             "flow mapping",
             "a `{` is opened and not closed, or a `,` is missing",
             "close it with `}`; quote the value if the `{` is part of it",
+        ),
+        (
+            "did not find expected node content",
+            "a value is missing here, or a bracket before it is not closed",
+            "close the bracket, remove a `,` too many, or quote the value",
         ),
         (
             "must be followed by a valid YAML whitespace",

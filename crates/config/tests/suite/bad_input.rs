@@ -657,7 +657,7 @@ fn syntax_that_is_wrong() {
     assert_snapshot!(refusal("version: 2.1\njobs: [build, test\n"), @r"
     error: a `[` is opened and not closed, or a `,` is missing
       ci.yml:3:1
-    3 │ 
+    3 │
       │ ^ close it with `]`
       ci.yml:2:7
     2 │ jobs: [build, test
@@ -666,7 +666,7 @@ fn syntax_that_is_wrong() {
     assert_snapshot!(refusal("version: 2.1\njobs: {build: {}\n"), @r"
     error: a `{` is opened and not closed, or a `,` is missing
       ci.yml:3:1
-    3 │ 
+    3 │
       │ ^ close it with `}`; quote the value if the `{` is part of it
       ci.yml:2:7
     2 │ jobs: {build: {}
@@ -760,6 +760,28 @@ fn syntax_that_is_wrong() {
       ci.yml:2:1
     2 │ ---
       │ ^^^ a config is one document: remove this line or split the file
+    ");
+}
+
+#[test]
+fn a_bracket_that_is_never_closed() {
+    assert_snapshot!(refusal("version: 2.1\njobs: [\n"), @r"
+    error: a value is missing here, or a bracket before it is not closed
+      ci.yml:3:1
+    3 │
+      │ ^ close the bracket, remove a `,` too many, or quote the value
+      ci.yml:2:7
+    2 │ jobs: [
+      │       ^ it is opened here
+    ");
+    assert_snapshot!(refusal("version: 2.1\njobs: [a, , b]\n"), @r"
+    error: a value is missing here, or a bracket before it is not closed
+      ci.yml:2:11
+    2 │ jobs: [a, , b]
+      │           ^ close the bracket, remove a `,` too many, or quote the value
+      ci.yml:2:7
+    2 │ jobs: [a, , b]
+      │       ^ it is opened here
     ");
 }
 

@@ -244,9 +244,11 @@ impl Reader<'_, '_> {
                     let name = Rc::clone(&key.text);
                     if let Some(first) = map.insert(key, node) {
                         let first = self.problems.related(first.region, "the first is here");
+                        // As CircleCI has it since its pipelines: a step that is lost without a word
+                        // is worse than an error.
                         self.problems
-                            .warning(region, format!("`{name}` is given twice in this map"))
-                            .help("the last one counts")
+                            .error(region, format!("`{name}` is given twice in this map"))
+                            .help("keep one of them, or give one another name")
                             .related(first);
                     }
                 }

@@ -118,15 +118,12 @@ jobs:
     steps: [run: make]
 ",
     );
-    assert_snapshot!(outline(compiled.plan.as_ref().unwrap()), @r#"
-    workflow:
-      build on machine: "make"
-    "#);
+    assert!(compiled.plan.is_none());
     assert_snapshot!(told(&compiled), @r"
-    warning: `build` is given twice in this map
+    error: `build` is given twice in this map
       ci.yml:6:3
     6 │   build:
-      │   ^^^^^ the last one counts
+      │   ^^^^^ keep one of them, or give one another name
       ci.yml:3:3
     3 │   build:
       │   ^^^^^ the first is here

@@ -14,6 +14,9 @@
 //! seldom written again. That is done right after a fetch, not in the background: it takes tens
 //! of milliseconds once in 32 fetches, and needs no task that somebody has to own.
 
+mod health;
+mod sweep;
+
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -32,6 +35,9 @@ use crate::git::{Git, Hears};
 use crate::objects::{Answer, Object, Objects};
 use crate::remote::{Remote, lacks_it};
 use crate::{SourceError, blocking, ssh};
+
+pub(crate) use health::smells_of_corruption;
+use health::{blocks_a_ref, tells_of_sha256};
 
 /// With this many packs they are folded.
 const MANY_PACKS: usize = 32;
@@ -167,27 +173,6 @@ impl Mirror {
         };
         let hash = Hash::of(&wanted);
         self.renew(&locked, &wanted, hash).await.map(|_| true)
-    }
-
-    /// Whether all of a commit's files can be read.
-    async fn can_read(&self, commit: &CommitSha) -> Result<bool, SourceError> {
-        let read = Git::new("archive", Hears::Nobody)
-            .git_dir(&self.path)
-            .args(["--format=tar", "--output=/dev/null", commit.as_str()])
-            .run()
-            .await;
-        is_well(read)
-    }
-
-    /// Whether git finds something missing or unreadable. What it said in another call is no proof: the
-    /// words may be the remote's, of its own trouble, or hold the name of a file.
-    async fn is_broken(&self) -> Result<bool, SourceError> {
-        let checked = Git::new("fsck", Hears::Nobody)
-            .git_dir(&self.path)
-            .args(["--connectivity-only", "--no-dangling", "--no-progress"])
-            .run()
-            .await;
-        is_well(checked).map(|well| !well)
     }
 
     /// The commit that a name stands for, if it is there.
@@ -365,16 +350,6 @@ impl Mirror {
         Ok(())
     }
 
-    /// Whether there is a mirror that git takes for one.
-    async fn is_one(&self) -> Result<bool, SourceError> {
-        let looked = Git::new("rev-parse", Hears::Nobody)
-            .git_dir(&self.path)
-            .arg("--git-dir")
-            .run()
-            .await;
-        is_well(looked)
-    }
-
     /// Makes the mirror, or makes it anew; what was there goes only once the new one has what is wanted.
     async fn renew(
         &self,
@@ -421,9 +396,7 @@ impl Mirror {
     async fn sweep(&self, locked: &Locked) -> Result<(), SourceError> {
         let (path, lock) = (self.path.clone(), locked.handle()?);
         blocking(move |_| {
-            sweep_folder(&path, 0, &is_lock);
-            sweep_folder(&path.join("refs"), 32, &is_lock);
-            sweep_folder(&path.join("objects"), 1, &is_unfinished);
+            sweep::sweep(&path);
             // It may outlive whoever waits for it, and must not sweep away the next one's files.
             drop(lock);
             Ok(())
@@ -503,55 +476,6 @@ impl Hash {
     }
 }
 
-/// Whether git went to its end well; an error where it could not be asked.
-fn is_well(asked: Result<Vec<u8>, SourceError>) -> Result<bool, SourceError> {
-    match asked {
-        Ok(_) => Ok(true),
-        Err(SourceError::Git { .. }) => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-fn tells_of_sha256(error: &SourceError) -> bool {
-    matches!(error, SourceError::Git { stderr, .. }
-        if stderr.contains("mismatched algorithms: client sha1; server sha256"))
-}
-
-/// Whether git's words may tell of broken objects or refs of ours; worth a closer look, and no more.
-pub(crate) fn smells_of_corruption(error: &SourceError) -> bool {
-    const WORDS: [&str; 17] = [
-        "not a git repository",
-        "corrupt",
-        "bad object",
-        "bad config",
-        "bad signature",
-        "index file",
-        "differ in contents",
-        "invalid index-pack output",
-        "unable to read",
-        "unable to find",
-        "unable to parse",
-        "is empty",
-        "missing blob",
-        "missing tree",
-        "did not send all necessary objects",
-        "unresolved delta",
-        "failed to unpack tree",
-    ];
-    matches!(error, SourceError::Git { stderr, .. }
-        if WORDS.iter().any(|word| stderr.contains(word)))
-}
-
-fn blocks_a_ref(error: &SourceError) -> bool {
-    const WORDS: [&str; 3] = [
-        "cannot lock ref",
-        "unable to update local ref",
-        "some local refs",
-    ];
-    matches!(error, SourceError::Git { stderr, .. }
-        if WORDS.iter().any(|word| stderr.contains(word)))
-}
-
 fn is_branch_or_tag(git_ref: &str) -> bool {
     git_ref.starts_with("refs/heads/") || git_ref.starts_with("refs/tags/")
 }
@@ -567,33 +491,6 @@ fn folder_name(repo: &RepoName, url: &str) -> String {
         .finalize();
     let name: String = repo.as_str().replace('/', "+").chars().take(180).collect();
     format!("{name}-{}.git", hex::encode(&hash[..8]))
-}
-
-fn is_lock(name: &str) -> bool {
-    name.ends_with(".lock")
-}
-
-fn is_unfinished(name: &str) -> bool {
-    name.starts_with("tmp_")
-        || name.starts_with(".tmp-")
-        || name.ends_with(".lock")
-        || name.ends_with(".keep")
-}
-
-/// Removes the files whose names `is_leftover`, as many folders deep.
-fn sweep_folder(folder: &Path, depth: usize, is_leftover: &dyn Fn(&str) -> bool) {
-    let Ok(entries) = fs::read_dir(folder) else {
-        return;
-    };
-    for entry in entries.flatten() {
-        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
-        if is_folder && depth > 0 {
-            sweep_folder(&entry.path(), depth - 1, is_leftover);
-        } else if !is_folder && entry.file_name().to_str().is_some_and(is_leftover) {
-            // Where this fails, the fetch fails too, and tells.
-            let _ = fs::remove_file(entry.path());
-        }
-    }
 }
 
 async fn remove(folder: PathBuf, locked: &Locked) -> Result<(), SourceError> {

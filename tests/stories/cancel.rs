@@ -49,10 +49,10 @@ async fn a_job_that_runs_is_stopped_and_leaves_nothing() {
     let repo = endless(":", &mark);
     let id = ci.push(&repo).await;
     ci.until_log(id, "build", "ready").await;
-    assert!(
-        !processes_with(&mark).is_empty(),
-        "the mark tells the job's processes"
-    );
+    until("the mark tells the job's processes", async || {
+        (!processes_with(&mark).is_empty()).then_some(())
+    })
+    .await;
 
     let told = ci.cli(&["cancel", "1"]).await.success();
     assert!(told.starts_with("#1 ["), "{told}");

@@ -199,7 +199,8 @@ impl<'c> Resolver<'c, '_, '_> {
     fn tell_unknown_job(&mut self, workflow: &WorkflowStanza, name: &Name) {
         // Orbs and expressions are told as unsupported; what depends on them is no news.
         let is_from_orb = self.config.has_orbs && name.text.contains('/');
-        if is_from_orb || name.text.contains("<<") {
+        let may_be_told = is_from_orb || name.text.contains("<<");
+        if may_be_told && self.problems.has_errors() {
             return;
         }
         let known = self.config.jobs.iter().map(|job| job.name.text.as_str());
@@ -264,7 +265,8 @@ impl<'c> Resolver<'c, '_, '_> {
                 .help("give each of them a `name`, and require those");
             return;
         }
-        if names.are_open() || text.contains("<<") {
+        let may_be_told = names.are_open() || text.contains("<<");
+        if may_be_told && self.problems.has_errors() {
             return;
         }
         let nearest = self.problems.nearest(text, names.all());

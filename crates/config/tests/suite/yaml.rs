@@ -186,3 +186,26 @@ fn line_ends_marks_and_missing_ends() {
     assert_eq!(plan(&format!("%YAML 1.1\n---\n{unix}")), expected);
     assert_eq!(plan(&unix.replace("make", "!!str make")), expected);
 }
+
+#[test]
+fn a_name_that_only_looks_like_an_expression_is_unknown() {
+    let jobs = "jobs: {build: {machine: true, steps: [checkout]}}\n";
+    for version in ["2", "2.1"] {
+        let compiled = compile_one(format!(
+            "version: {version}\n{jobs}workflows: {{ci: {{jobs: [bu<< build]}}}}\n"
+        ));
+        assert!(
+            told(&compiled).contains("runs `bu<< build`, which is not in `jobs`"),
+            "{}",
+            told(&compiled)
+        );
+        let compiled = compile_one(format!(
+            "version: {version}\n{jobs}workflows: {{ci: {{jobs: [build: {{requires: [<<]}}]}}}}\n"
+        ));
+        assert!(
+            told(&compiled).contains("requires `<<`"),
+            "{}",
+            told(&compiled)
+        );
+    }
+}

@@ -330,7 +330,7 @@ mod tests {
         assert_eq!(*settings.log_limit_bytes, 512 << 20);
         assert_eq!(*settings.job_memory_bytes, None);
         assert_eq!(*settings.job_millicpus, None);
-        assert_eq!(*settings.job_pids, Some(16384));
+        assert_eq!(*settings.job_pids, None);
         assert_eq!(*settings.log_format, LogFormat::Text);
         assert_eq!(*settings.log, "info");
         assert_eq!(settings.listen.source, Source::Default);

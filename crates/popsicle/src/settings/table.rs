@@ -365,7 +365,7 @@ table! {
         scope: Scope::Jobs,
         value_name: Some("N"),
         help: "How many processes and threads a job may have at one time, or none for no limit",
-        default: Default::Text("16384"),
+        default: Default::Text("none"),
     };
     /// How long a job has to end by itself.
     STOP_GRACE = Row {

@@ -7,5 +7,6 @@ mod fetching;
 mod folders;
 mod http;
 mod mirrors;
+mod ssh;
 mod trees;
 mod world;

@@ -162,6 +162,7 @@ impl Mirror {
     /// Makes the mirror anew if that commit can't be read from it; false where it can.
     pub(crate) async fn heal(&self, commit: &CommitSha) -> Result<bool, SourceError> {
         let locked = self.lock().await?;
+        self.sweep(&locked).await?;
         // Whoever had the lock before us may have made it anew already.
         if self.can_read(commit).await? {
             return Ok(false);
@@ -350,33 +351,15 @@ impl Mirror {
         Ok(())
     }
 
-    /// Makes the mirror, or makes it anew; what was there goes only once the new one has what is wanted.
+    /// Makes the mirror, or makes it anew. One that is there stays until the new one has what is wanted: it
+    /// has more than nothing, commits, say, that no branch there leads to any more.
     async fn renew(
         &self,
         locked: &Locked,
         wanted: &Wanted,
         hash: Hash,
     ) -> Result<Found, SourceError> {
-        let old = self.beside("old");
-        self.remake(locked, &old, hash).await?;
-        let updated = self.update(locked, wanted).await;
-        if updated.is_err() && old.exists() {
-            // It had more than nothing: commits, say, that no branch there leads to any more.
-            remove(self.path.clone(), locked).await?;
-            fs::rename(&old, &self.path)
-                .map_err(|cause| SourceError::io("move back", &old, cause))?;
-        } else {
-            remove(old, locked).await?;
-        }
-        updated
-    }
-
-    /// Made beside and moved into place, so that a mirror is whole or is not. What was there is `old` then.
-    async fn remake(&self, locked: &Locked, old: &Path, hash: Hash) -> Result<(), SourceError> {
-        let new = self.beside("new");
-        for leftover in [new.as_path(), old] {
-            remove(leftover.to_owned(), locked).await?;
-        }
+        let (new, old) = (self.beside("new"), self.beside("old"));
         Git::new("init", Hears::Nobody)
             .holding(locked.handle()?)
             .env("GIT_DEFAULT_REF_FORMAT", "files")
@@ -385,17 +368,38 @@ impl Mirror {
             .arg(&new)
             .run()
             .await?;
-        match fs::rename(&self.path, old) {
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
-            moved => moved.map_err(|cause| SourceError::io("move away", &self.path, cause))?,
+        if !self.path.exists() {
+            fs::rename(&new, &self.path)
+                .map_err(|cause| SourceError::io("create", &self.path, cause))?;
+            return self.update(locked, wanted).await;
         }
-        fs::rename(&new, &self.path).map_err(|cause| SourceError::io("create", &self.path, cause))
+        let fresh = Self {
+            path: new.clone(),
+            ..self.clone()
+        };
+        let commit = match fresh.update(locked, wanted).await {
+            Ok(found) => found.commit,
+            Err(error) => {
+                remove(new, locked).await?;
+                return Err(error);
+            }
+        };
+        fs::rename(&self.path, &old)
+            .map_err(|cause| SourceError::io("move away", &self.path, cause))?;
+        fs::rename(&new, &self.path)
+            .map_err(|cause| SourceError::io("create", &self.path, cause))?;
+        remove(old, locked).await?;
+        // What was found was opened in a folder that has another name by now.
+        let found = self.look_up(commit.as_str()).await?;
+        found.ok_or_else(|| self.missing(wanted))
     }
 
-    /// Removes what a git that was killed left behind; only while we hold the lock.
+    /// Removes what a git or a server that was killed left behind; only while we hold the lock.
     async fn sweep(&self, locked: &Locked) -> Result<(), SourceError> {
         let (path, lock) = (self.path.clone(), locked.handle()?);
+        let (new, old) = (self.beside("new"), self.beside("old"));
         blocking(move |_| {
+            sweep::sweep_beside(&path, &new, &old);
             sweep::sweep(&path);
             // It may outlive whoever waits for it, and must not sweep away the next one's files.
             drop(lock);

@@ -1,4 +1,4 @@
-//! What a git that was killed leaves in a mirror, and how it goes.
+//! What a git or a server that was killed leaves in a mirror and beside it, and how it goes.
 
 use std::fs;
 use std::path::Path;
@@ -8,6 +8,17 @@ pub(super) fn sweep(mirror: &Path) {
     sweep_folder(mirror, 0, &is_lock);
     sweep_folder(&mirror.join("refs"), 32, &is_lock);
     sweep_folder(&mirror.join("objects"), 1, &is_unfinished);
+}
+
+/// Ends a renewal that was broken off: its new mirror goes, and the old one is again what it was.
+pub(super) fn sweep_beside(mirror: &Path, new: &Path, old: &Path) {
+    // Where these fail, the next renewal fails too, and tells.
+    if !mirror.exists() {
+        let _ = fs::rename(old, mirror);
+    }
+    for leftover in [new, old] {
+        let _ = fs::remove_dir_all(leftover);
+    }
 }
 
 fn is_lock(name: &str) -> bool {

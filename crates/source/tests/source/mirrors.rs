@@ -7,9 +7,10 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::Command;
 
 use model::{CommitSha, Origin};
-use source::SourceError;
+use source::{Credential, Source, SourceError, SourceSettings, Token};
 
-use crate::world::{World, branch, files, git, trigger};
+use crate::http::{GitServer, Mood, TOKEN};
+use crate::world::{World, branch, files, git, trigger, until};
 
 /// Removes the object from a repository.
 fn lose(git_dir: &std::path::Path, object: &str) {
@@ -18,6 +19,28 @@ fn lose(git_dir: &std::path::Path, object: &str) {
         .join(&object[..2])
         .join(&object[2..]);
     fs::remove_file(file).unwrap();
+}
+
+/// Gives each object of the mirror a file of its own, so that one can be lost.
+fn unpack(world: &World) {
+    let mirror = world.mirror();
+    let packs = world.temp.path().join("packs");
+    fs::create_dir(&packs).unwrap();
+    for file in files(&mirror.join("objects/pack")) {
+        fs::rename(&file, packs.join(file.file_name().unwrap())).unwrap();
+    }
+    for file in files(&packs) {
+        if file.extension().is_some_and(|e| e == "pack") {
+            let unpacked = Command::new("git")
+                .arg("--git-dir")
+                .arg(&mirror)
+                .args(["unpack-objects", "-q"])
+                .stdin(fs::File::open(&file).unwrap())
+                .status()
+                .unwrap();
+            assert!(unpacked.success());
+        }
+    }
 }
 
 #[tokio::test]
@@ -94,23 +117,7 @@ async fn a_mirror_that_can_not_be_made_anew_stays() {
     world.fetch(&second).await.unwrap();
     let mirror = world.mirror();
     // Of the second commit a file is lost here, and the remote is away.
-    let packs = world.temp.path().join("packs");
-    fs::create_dir(&packs).unwrap();
-    for file in files(&mirror.join("objects/pack")) {
-        fs::rename(&file, packs.join(file.file_name().unwrap())).unwrap();
-    }
-    for file in files(&packs) {
-        if file.extension().is_some_and(|e| e == "pack") {
-            let unpacked = Command::new("git")
-                .arg("--git-dir")
-                .arg(&mirror)
-                .args(["unpack-objects", "-q"])
-                .stdin(fs::File::open(&file).unwrap())
-                .status()
-                .unwrap();
-            assert!(unpacked.success());
-        }
-    }
+    unpack(&world);
     lose(
         &mirror,
         &git(&mirror, &["rev-parse", &format!("{second}:a")]),
@@ -121,6 +128,70 @@ async fn a_mirror_that_can_not_be_made_anew_stays() {
     assert!(broken.lay_out(&world.folder("second")).await.is_err());
     let to = world.lay_out(&tree, "first").await;
     assert_eq!(fs::read_to_string(to.join("a")).unwrap(), "1");
+}
+
+#[tokio::test]
+async fn a_mirror_stays_where_its_renewal_is_given_up() {
+    let world = World::new();
+    let server = GitServer::start(world.temp.path().to_owned(), Mood::Guarded).await;
+    let source = Source::new(SourceSettings {
+        credentials: vec![Credential {
+            host_url: server.host(),
+            token: Token::new(TOKEN),
+        }],
+        ..SourceSettings::new(world.mirrors())
+    });
+    let fetch = async |commit: &CommitSha| {
+        let origin = Origin::Git { url: server.url() };
+        let push = trigger(origin, Some(branch("main")), Some(commit.clone()));
+        source.fetch(&push).await.unwrap()
+    };
+    let first = world.commit("a", "1");
+    let kept = fetch(&first).await;
+    let second = world.commit("a", "2");
+    let broken = fetch(&second).await;
+    unpack(&world);
+    let mirror = world.mirror();
+    let lost = git(&mirror, &["rev-parse", &format!("{second}:a")]);
+    lose(&mirror, &lost);
+
+    server.state.lock().unwrap().mood = Mood::Silent;
+    let (before, to) = (server.requests(), world.folder("second"));
+    let mut renewal = Box::pin(broken.lay_out(&to));
+    let asked = until("the mirror is fetched anew", || server.requests() > before);
+    tokio::select! {
+        laid_out = &mut renewal => panic!("{laid_out:?}"),
+        () = asked => {}
+    }
+    drop(renewal);
+    // What the remote may not have any more is here all the same.
+    let to = world.lay_out(&kept, "first").await;
+    assert_eq!(fs::read_to_string(to.join("a")).unwrap(), "1");
+
+    server.state.lock().unwrap().mood = Mood::Guarded;
+    let to = world.lay_out(&broken, "again").await;
+    assert_eq!(fs::read_to_string(to.join("a")).unwrap(), "2");
+    world.mirror();
+}
+
+#[tokio::test]
+async fn a_server_that_was_killed_as_it_swapped_mirrors_lost_none() {
+    let world = World::new();
+    let first = world.tip();
+    world.fetch(&first).await.unwrap();
+    let mirror = world.mirror();
+    let beside = |what| mirror.with_extension(format!("git.{what}"));
+    fs::rename(&mirror, beside("old")).unwrap();
+    fs::create_dir(beside("new")).unwrap();
+    // The remote has it no more.
+    world.git(&["checkout", "-q", "--orphan", "other"]);
+    world.git(&["commit", "-q", "-m", "Other"]);
+    world.git(&["branch", "-q", "-M", "main"]);
+    world.git(&["reflog", "expire", "--expire=now", "--all"]);
+    world.git(&["gc", "-q", "--prune=now"]);
+    world.fetch(&world.tip()).await.unwrap();
+    world.fetch(&first).await.unwrap();
+    assert_eq!(world.mirror(), mirror);
 }
 
 #[tokio::test]

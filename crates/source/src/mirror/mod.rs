@@ -7,14 +7,16 @@
 //!
 //! One writer at a time, held by two locks: a mutex among the tasks of this server, and `flock` on a
 //! file beside the mirror against another server on the same data. Git itself holds the file open
-//! while it writes, so that a git that outlives a killed server still holds the lock. What lock files
-//! of git's own lie in a mirror whose lock we hold are therefore nobody's, and are removed.
+//! while it writes, so that a git that outlives a killed server still holds the lock, until the next who
+//! wants it ends it. What lock files of git's own lie in a mirror whose lock we hold are therefore
+//! nobody's, and are removed.
 //!
 //! Packs are few: each fetch makes one, and each 32 of them are folded by size, so that large ones are
 //! seldom written again. That is done right after a fetch, not in the background: it takes tens
 //! of milliseconds once in 32 fetches, and needs no task that somebody has to own.
 
 mod health;
+mod orphan;
 mod sweep;
 
 use std::collections::HashMap;
@@ -45,6 +47,8 @@ const MANY_PACKS: usize = 32;
 const DEFAULT_REF: &str = "refs/popsicle/default";
 /// How often a lock that another server holds is tried again.
 const LOCK_RETRY: Duration = Duration::from_millis(20);
+/// At each how many of those tries it is asked whether a server still waits for who holds the lock.
+const ORPHANS_EACH: u64 = 50;
 /// What is read of a commit at most, in bytes; the first line of its message is in there.
 const COMMIT_LIMIT: usize = 64 * 1024;
 
@@ -420,10 +424,24 @@ impl Mirror {
             .write(true)
             .open(&path)
             .map_err(|cause| SourceError::io("open", &path, cause))?;
+        let mut tries = 0_u64;
         loop {
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => return Ok(Locked { file, _gate: gate }),
-                Err(Errno::WOULDBLOCK | Errno::INTR) => tokio::time::sleep(LOCK_RETRY).await,
+                Err(Errno::WOULDBLOCK | Errno::INTR) => {
+                    if tries.is_multiple_of(ORPHANS_EACH) {
+                        let file = file
+                            .try_clone()
+                            .map_err(|cause| SourceError::io("open", &path, cause))?;
+                        blocking(move |_| {
+                            orphan::end_orphans(&file);
+                            Ok(())
+                        })
+                        .await?;
+                    }
+                    tries += 1;
+                    tokio::time::sleep(LOCK_RETRY).await;
+                }
                 Err(errno) => return Err(SourceError::io("lock", &path, errno.into())),
             }
         }

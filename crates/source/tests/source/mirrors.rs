@@ -5,12 +5,13 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::Command;
+use std::time::Duration;
 
 use model::{CommitSha, Origin};
 use source::{Credential, Source, SourceError, SourceSettings, Token};
 
 use crate::http::{GitServer, Mood, TOKEN};
-use crate::world::{World, branch, files, git, trigger, until};
+use crate::world::{PATIENCE, World, branch, files, git, trigger, until};
 
 /// Removes the object from a repository.
 fn lose(git_dir: &std::path::Path, object: &str) {
@@ -192,6 +193,55 @@ async fn a_server_that_was_killed_as_it_swapped_mirrors_lost_none() {
     world.fetch(&world.tip()).await.unwrap();
     world.fetch(&first).await.unwrap();
     assert_eq!(world.mirror(), mirror);
+}
+
+#[tokio::test]
+async fn a_git_that_outlived_its_server_blocks_nobody() {
+    let world = World::new();
+    world.fetch(&world.tip()).await.unwrap();
+    let lock = fs::File::open(world.mirror().with_extension("git.lock")).unwrap();
+    lock.lock().unwrap();
+    // It holds the lock as git does, in a group of its own, and its parent is gone.
+    let orphaned = Command::new("setsid")
+        .args(["--fork", "sh", "-c", "echo $$; exec sleep 600 >&- 2>&-"])
+        .stdin(lock)
+        .output()
+        .unwrap();
+    let id = String::from_utf8(orphaned.stdout).unwrap();
+    let stat = format!("/proc/{}/stat", id.trim());
+    let runs = || fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z "));
+    assert!(runs());
+    let commit = world.commit("a", "1");
+    tokio::time::timeout(PATIENCE, world.fetch(&commit))
+        .await
+        .unwrap()
+        .unwrap();
+    until("it is gone", || !runs()).await;
+}
+
+#[tokio::test]
+async fn a_git_that_is_waited_for_is_let_be() {
+    let world = World::new();
+    world.fetch(&world.tip()).await.unwrap();
+    let lock = fs::File::open(world.mirror().with_extension("git.lock")).unwrap();
+    lock.lock().unwrap();
+    // This process stands for another server on the same data.
+    let mut waited_for = Command::new("setsid")
+        .args(["sleep", "600"])
+        .stdin(lock.try_clone().unwrap())
+        .spawn()
+        .unwrap();
+    let source = Source::new(SourceSettings {
+        fetch_timeout: Duration::from_millis(300),
+        ..SourceSettings::new(world.mirrors())
+    });
+    let commit = world.commit("a", "1");
+    let error = source.fetch(&world.push(branch("main"), &commit)).await;
+    let error = error.unwrap_err();
+    assert!(matches!(error, SourceError::TimedOut { .. }), "{error:?}");
+    assert_eq!(waited_for.try_wait().unwrap(), None);
+    waited_for.kill().unwrap();
+    waited_for.wait().unwrap();
 }
 
 #[tokio::test]

@@ -131,7 +131,28 @@ impl Checkout {
             .run()
             .await
             .map(drop)
-            .map_err(|error| self.mirror.remote().explain(error))
+            .map_err(|error| self.explain(error))
+    }
+
+    /// What git's words about this commit's files mean.
+    fn explain(&self, error: SourceError) -> SourceError {
+        const WORDS: [&str; 4] = [
+            "invalid path '",
+            "File name too long",
+            "Out of memory",
+            "out of memory",
+        ];
+        let error = self.mirror.remote().explain(error);
+        let SourceError::Git { stderr, .. } = &error else {
+            return error;
+        };
+        if WORDS.iter().any(|word| stderr.contains(word)) {
+            return SourceError::BadTree {
+                commit: self.commit.clone(),
+                detail: stderr.clone(),
+            };
+        }
+        error
     }
 }
 

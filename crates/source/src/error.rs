@@ -59,11 +59,25 @@ pub enum SourceError {
         /// The ref, whole (`refs/heads/main`).
         git_ref: String,
     },
+    /// The commit's tree is such that no machine of ours can hold it: a path that git refuses, a name that
+    /// is too long, more files than the memory has room for.
+    #[error("the files of commit {commit} can't be laid out: {detail}")]
+    BadTree {
+        /// The commit.
+        commit: CommitSha,
+        /// Git's own last words.
+        detail: String,
+    },
     /// It took longer than it may; what ran was killed.
-    #[error("{what} took longer than {} s and was stopped", limit.as_secs())]
+    #[error(
+        "{what} took longer than {} s and was stopped; POPSICLE_FETCH_TIMEOUT says how long it may take",
+        limit.as_secs()
+    )]
     TimedOut {
         /// What took so long.
         what: String,
+        /// Whether it was the remote that was waited for.
+        is_remote: bool,
         /// What it was given.
         limit: Duration,
     },
@@ -140,10 +154,11 @@ impl SourceError {
             | Self::NoSuchRepository { .. }
             | Self::CommitGone { .. }
             | Self::NoSuchRef { .. }
-            | Self::TimedOut { .. }
+            | Self::BadTree { .. }
             | Self::BadUrl { .. }
             | Self::Outside { .. }
             | Self::Folder { .. } => true,
+            Self::TimedOut { is_remote, .. } => *is_remote,
             Self::DiskFull { .. }
             | Self::Io { .. }
             | Self::NoGit

@@ -116,7 +116,7 @@ impl Source {
         let kind = match &trigger.origin {
             Origin::Folder { path } => {
                 let what = || format!("reading `{}`", path.display());
-                let folder = within(self.limit, what, Folder::open(path)).await?;
+                let folder = within(self.limit, what, false, Folder::open(path)).await?;
                 TreeKind::Folder(Arc::new(folder))
             }
             Origin::Git { url } => {
@@ -124,7 +124,7 @@ impl Source {
                 let wanted = wanted(trigger, &remote)?;
                 let mirror = self.mirrors.of(&trigger.repo, remote);
                 let what = || format!("fetching `{url}`");
-                let found = within(self.limit, what, mirror.fetch(&wanted)).await?;
+                let found = within(self.limit, what, true, mirror.fetch(&wanted)).await?;
                 TreeKind::Commit(Arc::new(Checkout::new(mirror, found, branch(trigger))))
             }
         };
@@ -140,7 +140,7 @@ impl Source {
     /// [`SourceError::NoGit`] and [`SourceError::OldGit`].
     pub async fn git_version(&self) -> Result<String, SourceError> {
         let version = Git::new("version", Hears::Nobody).run();
-        let told = within(self.limit, || "git version".to_owned(), version).await?;
+        let told = within(self.limit, || "git version".to_owned(), false, version).await?;
         let told = String::from_utf8_lossy(&told);
         let found = told.trim().trim_start_matches("git version ").to_owned();
         let mut numbers = found.split('.').map_while(|part| part.parse::<u32>().ok());
@@ -191,7 +191,7 @@ impl Tree {
                 TreeKind::Folder(tree) => tree.files_in(folder).await,
             }
         };
-        within(self.limit, || format!("reading `{folder}`"), names).await
+        within(self.limit, || format!("reading `{folder}`"), false, names).await
     }
 
     /// The files at `paths`, in that order; absent ones are left out. Each is cut at `limit` + 1
@@ -217,7 +217,7 @@ impl Tree {
             }
             Ok(files)
         };
-        within(self.limit, || "reading the config".to_owned(), files).await
+        within(self.limit, || "reading the config".to_owned(), false, files).await
     }
 
     /// Puts the tree in `to`, an existing empty folder: a job's working directory.
@@ -245,7 +245,13 @@ impl Tree {
                 TreeKind::Folder(folder) => folder.lay_out(to).await,
             }
         };
-        within(self.limit, || "laying out the work tree".to_owned(), work).await?;
+        within(
+            self.limit,
+            || "laying out the work tree".to_owned(),
+            false,
+            work,
+        )
+        .await?;
         Ok(CheckedOut {
             head: self.head().to_owned(),
         })
@@ -306,12 +312,14 @@ fn is_inside(path: &str) -> bool {
 async fn within<T>(
     limit: Duration,
     what: impl FnOnce() -> String,
+    is_remote: bool,
     work: impl Future<Output = Result<T, SourceError>>,
 ) -> Result<T, SourceError> {
     match tokio::time::timeout(limit, work).await {
         Ok(result) => result,
         Err(_) => Err(SourceError::TimedOut {
             what: what(),
+            is_remote,
             limit,
         }),
     }

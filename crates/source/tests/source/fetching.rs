@@ -351,6 +351,11 @@ async fn a_fetch_that_takes_too_long_is_ended() {
         .unwrap()
         .unwrap_err();
     assert!(matches!(error, SourceError::TimedOut { .. }), "{error:?}");
+    assert!(error.is_users());
+    assert!(
+        error.to_string().contains("POPSICLE_FETCH_TIMEOUT"),
+        "{error}"
+    );
     let runs = || {
         command_lines()
             .iter()

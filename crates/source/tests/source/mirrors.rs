@@ -81,6 +81,7 @@ async fn a_files_name_is_no_sign_of_a_broken_mirror() {
     let before = made();
     let error = tree.lay_out(&world.folder("work")).await.unwrap_err();
     assert!(error.to_string().contains("File name too long"), "{error}");
+    assert!(error.is_users());
     assert_eq!(made(), before, "the mirror is the same");
 }
 
@@ -298,5 +299,6 @@ async fn a_tree_that_names_itself_without_end_is_refused() {
     world.git(&["update-ref", "refs/heads/main", commit.as_str()]);
     let tree = world.fetch(&commit).await.unwrap();
     let error = tree.lay_out(&world.folder("work")).await.unwrap_err();
-    assert!(matches!(error, SourceError::Git { .. }), "{error}");
+    assert!(matches!(error, SourceError::BadTree { .. }), "{error:?}");
+    assert!(error.is_users());
 }

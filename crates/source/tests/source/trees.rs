@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::time::Duration;
 
-use model::GitRef;
-use source::SourceError;
+use model::{GitRef, Origin};
+use source::{Source, SourceError, SourceSettings};
 
-use crate::world::{World, branch, files, git, in_environment};
+use crate::world::{World, branch, files, git, in_environment, trigger};
 
 #[tokio::test]
 async fn a_config_is_listed_and_read() {
@@ -262,7 +263,8 @@ async fn a_pushed_tree_stays_in_its_folder() {
         let tree = world.source.fetch(&push).await.unwrap();
         let to = world.folder(&format!("work-{name}"));
         let laid_out = tree.lay_out(&to).await;
-        assert!(laid_out.is_err() || name == "link", "{name}: {laid_out:?}");
+        let is_refused = laid_out.as_ref().is_err_and(SourceError::is_users);
+        assert!(is_refused || name == "link", "{name}: {laid_out:?}");
         assert_eq!(fs::read_dir(&outside).unwrap().count(), 0, "{name}");
         assert!(!to.join(".git/file").exists());
         assert!(!world.temp.path().join("file").exists());
@@ -290,6 +292,25 @@ async fn submodules_stay_empty() {
     let to = world.lay_out(&tree, "work").await;
     assert_eq!(fs::read_dir(to.join("sub")).unwrap().count(), 0);
     assert_eq!(git(&to, &["status", "--porcelain"]), "");
+}
+
+#[tokio::test]
+async fn a_folder_that_takes_too_long_is_no_fault_of_the_remote() {
+    let world = World::new();
+    let source = Source::new(SourceSettings {
+        // No git has answered by then.
+        fetch_timeout: Duration::ZERO,
+        ..SourceSettings::new(world.mirrors())
+    });
+    let origin = Origin::Folder {
+        path: world.remote(),
+    };
+    let error = source
+        .fetch(&trigger(origin, None, None))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, SourceError::TimedOut { .. }), "{error:?}");
+    assert!(!error.is_users());
 }
 
 #[tokio::test]

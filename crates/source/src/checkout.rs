@@ -61,8 +61,7 @@ impl Checkout {
     }
 
     pub(crate) async fn files_in(&self, folder: &str) -> Result<Vec<String>, SourceError> {
-        let name = format!("{}:{folder}", self.commit);
-        let answer = self.objects.lock().await.get(&name, FOLDER_LIMIT).await?;
+        let answer = self.get(folder, FOLDER_LIMIT).await?;
         let Answer::Object(object) = answer else {
             return Ok(Vec::new());
         };
@@ -84,14 +83,51 @@ impl Checkout {
         path: &str,
         limit: usize,
     ) -> Result<Option<Vec<u8>>, SourceError> {
-        let name = format!("{}:{path}", self.commit);
-        match self.objects.lock().await.get(&name, limit).await? {
+        match self.get(path, limit).await? {
             Answer::Object(object) if object.kind == "blob" => Ok(Some(object.content)),
             Answer::Object(_) | Answer::Missing => Ok(None),
             Answer::Elsewhere => Err(SourceError::Outside {
                 path: path.to_owned(),
             }),
         }
+    }
+
+    /// What is at a path of the commit. Where the mirror lost it, it is mended first: that a file is not
+    /// there would be a lie.
+    async fn get(&self, path: &str, limit: usize) -> Result<Answer, SourceError> {
+        let name = format!("{}:{path}", self.commit);
+        let mut objects = self.objects.lock().await;
+        let answer = objects.get(&name, limit).await;
+        let is_lost = match &answer {
+            Ok(Answer::Object(_) | Answer::Elsewhere) => false,
+            Ok(Answer::Missing) => self.is_lost(&mut objects, path).await?,
+            Err(error) => smells_of_corruption(error),
+        };
+        if !is_lost || !self.mirror.heal(&self.commit).await? {
+            return answer;
+        }
+        *objects = self.mirror.objects();
+        objects.get(&name, limit).await
+    }
+
+    /// Whether the commit names that path, though what it names is not there. Links are not followed: an
+    /// answer for what lies behind one is taken as it is.
+    async fn is_lost(&self, objects: &mut Objects, path: &str) -> Result<bool, SourceError> {
+        let mut tree = format!("{}^{{tree}}", self.commit);
+        for name in path.split('/').filter(|name| !name.is_empty()) {
+            let Answer::Object(object) = objects.get(&tree, FOLDER_LIMIT).await? else {
+                return Ok(true);
+            };
+            let entries = tree_entries(&object.content, self.commit.as_str().len() / 2);
+            let entry = entries
+                .into_iter()
+                .find(|entry| entry.name == name.as_bytes() && !entry.mode.starts_with("12"));
+            match entry {
+                Some(entry) if entry.mode != "160000" => tree = entry.id,
+                Some(_) | None => return Ok(false),
+            }
+        }
+        Ok(objects.get(&tree, 0).await? == Answer::Missing)
     }
 
     pub(crate) async fn lay_out(&self, to: &Path) -> Result<(), SourceError> {

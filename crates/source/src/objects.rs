@@ -53,6 +53,8 @@ pub(crate) struct TreeEntry {
     pub(crate) mode: String,
     /// The name.
     pub(crate) name: Vec<u8>,
+    /// The id of what it names, in hexadecimal digits.
+    pub(crate) id: String,
 }
 
 impl Objects {
@@ -160,13 +162,15 @@ pub(crate) fn tree_entries(mut tree: &[u8], id_bytes: usize) -> Vec<TreeEntry> {
     let mut entries = Vec::new();
     while let Some(end) = tree.iter().position(|byte| *byte == 0) {
         let (head, rest) = tree.split_at(end);
+        let (id, after) = rest[1..].split_at_checked(id_bytes).unwrap_or_default();
         if let Some(space) = head.iter().position(|byte| *byte == b' ') {
             entries.push(TreeEntry {
                 mode: String::from_utf8_lossy(&head[..space]).into_owned(),
                 name: head[space + 1..].to_vec(),
+                id: hex::encode(id),
             });
         }
-        tree = rest.get(1 + id_bytes..).unwrap_or_default();
+        tree = after;
     }
     entries
 }

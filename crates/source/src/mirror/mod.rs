@@ -180,9 +180,14 @@ impl Mirror {
         self.renew(&locked, &wanted, hash).await.map(|_| true)
     }
 
+    /// Its objects as they are now.
+    pub(crate) fn objects(&self) -> Objects {
+        Objects::of(&self.path, Hears::Nobody)
+    }
+
     /// The commit that a name stands for, if it is there.
     async fn look_up(&self, name: &str) -> Result<Option<Found>, SourceError> {
-        let mut objects = Objects::of(&self.path, Hears::Nobody);
+        let mut objects = self.objects();
         let answer = objects
             .get(&format!("{name}^{{commit}}"), COMMIT_LIMIT)
             .await?;

@@ -42,6 +42,7 @@ fn unpack(world: &World) {
             assert!(unpacked.success());
         }
     }
+    fs::remove_dir_all(packs).unwrap();
 }
 
 #[tokio::test]
@@ -243,6 +244,35 @@ async fn a_git_that_is_waited_for_is_let_be() {
     assert_eq!(waited_for.try_wait().unwrap(), None);
     waited_for.kill().unwrap();
     waited_for.wait().unwrap();
+}
+
+#[tokio::test]
+async fn a_config_that_the_mirror_lost_is_fetched_again() {
+    let world = World::new();
+    let commit = world.commit(".popsicle/ci.yml", "version: 2.1");
+    let path = [".popsicle/ci.yml".to_owned()];
+    for lost in [":.popsicle/ci.yml", ":.popsicle", "^{tree}"] {
+        world.fetch(&commit).await.unwrap();
+        unpack(&world);
+        let mirror = world.mirror();
+        let object = git(&mirror, &["rev-parse", &format!("{commit}{lost}")]);
+        lose(&mirror, &object);
+        let tree = world.fetch(&commit).await.unwrap();
+        if lost != ":.popsicle/ci.yml" {
+            let names = tree.files_in(".popsicle").await.unwrap();
+            assert_eq!(names, ["ci.yml"], "{lost}");
+        }
+        let files = tree.read(&path, 1000).await.unwrap();
+        let expected = (path[0].clone(), b"version: 2.1".to_vec());
+        assert_eq!(files, [expected], "{lost}");
+    }
+    // What was never there is looked for once, and costs no mirror.
+    let tree = world.fetch(&commit).await.unwrap();
+    let before = fs::metadata(world.mirror()).unwrap().ino();
+    for folder in [".circleci", ".popsicle/sub", "README/sub"] {
+        assert!(tree.files_in(folder).await.unwrap().is_empty(), "{folder}");
+    }
+    assert_eq!(fs::metadata(world.mirror()).unwrap().ino(), before);
 }
 
 #[tokio::test]

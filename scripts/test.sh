@@ -50,6 +50,7 @@ need docker docker.io
 need dockerd docker.io
 need docker-registry docker-registry
 need podman podman
+need /usr/sbin/sshd openssh-server
 # One that images can be made of: it must need no libraries.
 if ! command -v busybox >/dev/null || ldd "$(command -v busybox)" >/dev/null 2>&1; then
   packages+=(busybox-static)

@@ -145,7 +145,7 @@ async fn what_is_not_there_is_named() {
         &["run", "nowhere"],
     ] {
         let refused = cli_in(repo.path(), args).await;
-        assert!(refused.code.is_some_and(|code| code > 0), "{refused:?}");
+        assert_eq!(refused.code, Some(2), "{refused:?}");
         told.push(format!(
             "{}{}",
             without_times(&refused.stdout),
@@ -153,11 +153,11 @@ async fn what_is_not_there_is_named() {
         ));
     }
     assert_snapshot!(told.join("\n"), @"
-    there is no workflow `god`; there is `bad`, `good`
-    failure (TIME)
+    error: there is no workflow `god`
+    hint: there is `bad`, `good`
 
-    there is no job `biuld`; there is `build`, `check`
-    failure (TIME)
+    error: there is no job `biuld`
+    hint: there is `build`, `check`
 
     error: can't use `nowhere`: No such file or directory (os error 2)
     ");

@@ -68,7 +68,7 @@ pub fn run(command: &ConfigCommand, out: &mut Output) -> Result<Exit, Failure> {
 }
 
 /// The files of the config at `path`: the file itself, or what a pipeline of that directory would use.
-fn files(path: &Path) -> Result<Vec<SourceFile>, Failure> {
+pub(super) fn files(path: &Path) -> Result<Vec<SourceFile>, Failure> {
     let unreadable = |path: &Path, error: &io::Error| {
         Failure::usage(format_args!("could not read `{}`: {error}", path.display()))
     };

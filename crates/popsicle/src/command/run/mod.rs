@@ -5,6 +5,7 @@ mod interrupts;
 mod scratch;
 mod show;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +46,7 @@ pub async fn run(args: RunArgs, settings: Settings, out: &mut Output) -> Result<
             args.dir.display()
         )));
     }
+    refuse_unknown(&dir, &args)?;
     let mut interrupts = Interrupts::new()?;
     for dead in Scratch::dead() {
         // What an earlier command left that was killed.
@@ -69,6 +71,40 @@ pub async fn run(args: RunArgs, settings: Settings, out: &mut Output) -> Result<
     tasks.finish(patience).await;
     store.close().await;
     ended
+}
+
+/// Refuses a workflow or job that the directory's config does not have. What else is wrong with the config
+/// is told when it runs.
+fn refuse_unknown(dir: &Path, args: &RunArgs) -> Result<(), Failure> {
+    if args.workflow.is_none() && args.job.is_none() {
+        return Ok(());
+    }
+    let plan = super::config::files(dir)
+        .ok()
+        .and_then(|files| ::config::compile(&files).plan);
+    let Some(plan) = plan else { return Ok(()) };
+    let refused = |what: &str, name: &str, there: BTreeSet<&str>| {
+        let there: Vec<String> = there.iter().map(|name| format!("`{name}`")).collect();
+        Failure::usage(format_args!("there is no {what} `{name}`"))
+            .hint(format_args!("there is {}", there.join(", ")))
+    };
+    let mut workflows = plan.workflows.iter();
+    if let Some(wanted) = &args.workflow
+        && !workflows.any(|workflow| &workflow.name == wanted)
+    {
+        let there = plan.workflows.iter().map(|workflow| workflow.name.as_str());
+        return Err(refused("workflow", wanted, there.collect()));
+    }
+    let chosen = plan.jobs().filter(|(workflow, _)| {
+        args.workflow
+            .as_ref()
+            .is_none_or(|wanted| &workflow.name == wanted)
+    });
+    let jobs: BTreeSet<&str> = chosen.map(|(_, job)| job.name.as_str()).collect();
+    match &args.job {
+        Some(wanted) if !jobs.contains(wanted.as_str()) => Err(refused("job", wanted, jobs)),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// An engine whose all is in the scratch folder.

@@ -89,9 +89,9 @@ impl EngineTasks {
     }
 
     /// Takes no more work, lets jobs that run end and be cleaned up after until `patience` is at its end,
-    /// then ends them. Returns once no container and no folder of this engine's jobs is left, or could
-    /// not be removed: for an engine whose store ends with it.
-    pub async fn finish(mut self, patience: impl Future<Output = ()>) {
+    /// then ends them, and removes every container and folder of this engine's jobs: for an engine whose
+    /// store ends with it. Whether nothing is left.
+    pub async fn finish(mut self, patience: impl Future<Output = ()>) -> bool {
         self.rest();
         // In time or not, what is left is removed.
         tokio::select! {
@@ -99,7 +99,7 @@ impl EngineTasks {
             () = patience => {}
         }
         self.end().await;
-        recover::remove_all(&self.shared).await;
+        recover::remove_all(&self.shared).await
     }
 
     /// Returns if a task ends before it was told to: a bug, after which the engine takes no more work.

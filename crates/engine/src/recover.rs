@@ -108,14 +108,15 @@ pub(crate) async fn reclaim(shared: Arc<Shared>, runner: RunnerId) {
     }
 }
 
-/// Removes every container and folder of an engine that has ended for good.
-pub(crate) async fn remove_all(shared: &Shared) {
-    let held = held(shared).await;
-    let removals = held
-        .attempts
-        .iter()
-        .map(|(key, holders)| remove(shared, *key, holders));
-    join_all(removals).await;
+/// Removes every container and folder of an engine that has ended for good; whether nothing is left.
+pub(crate) async fn remove_all(shared: &Shared) -> bool {
+    let Held { attempts, silent } = held(shared).await;
+    let removals = attempts.iter().map(|(key, holders)| async {
+        // Of a folder alone, an executor that is silent may have a container still.
+        let is_known = !holders.is_empty() || silent.is_empty();
+        is_known && remove(shared, *key, holders).await
+    });
+    join_all(removals).await.into_iter().all(|removed| removed)
 }
 
 pub(crate) fn key_of(claim: &Claim) -> AttemptKey {
@@ -160,8 +161,8 @@ async fn held(shared: &Shared) -> Held {
 }
 
 /// Removes an attempt's containers, and only when all are gone its folder: without it they could not be
-/// found again.
-async fn remove(shared: &Shared, key: AttemptKey, holders: &[Arc<dyn Executor>]) {
+/// found again. Whether that worked.
+async fn remove(shared: &Shared, key: AttemptKey, holders: &[Arc<dyn Executor>]) -> bool {
     let dir = JobDir::new(&shared.settings.jobs, key);
     let removal = async {
         for executor in holders {
@@ -170,9 +171,18 @@ async fn remove(shared: &Shared, key: AttemptKey, holders: &[Arc<dyn Executor>])
         run::blocking_delete(dir.clone()).await
     };
     match tokio::time::timeout(REMOVAL, removal).await {
-        Ok(Ok(())) => tracing::info!(attempt = %key, "removed what no job wants any more"),
-        Ok(Err(error)) => tracing::warn!(attempt = %key, error, "could not remove a leftover"),
-        Err(_) => tracing::warn!(attempt = %key, "a leftover resists; it is tried again later"),
+        Ok(Ok(())) => {
+            tracing::info!(attempt = %key, "removed what no job wants any more");
+            true
+        }
+        Ok(Err(error)) => {
+            tracing::warn!(attempt = %key, error, "could not remove a leftover");
+            false
+        }
+        Err(_) => {
+            tracing::warn!(attempt = %key, "a leftover resists; it is tried again later");
+            false
+        }
     }
 }
 

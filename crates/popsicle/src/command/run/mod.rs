@@ -19,7 +19,7 @@ use tokio::sync::broadcast::error::RecvError;
 use crate::cli::RunArgs;
 use crate::error::{Exit, Failure};
 use crate::output::Output;
-use crate::settings::Settings;
+use crate::settings::{ExecutorChoice, Settings};
 use crate::wiring;
 use interrupts::Interrupts;
 use scratch::Scratch;
@@ -48,12 +48,16 @@ pub async fn run(args: RunArgs, settings: Settings, out: &mut Output) -> Result<
     }
     refuse_unknown(&dir, &args)?;
     let mut interrupts = Interrupts::new()?;
-    for dead in Scratch::dead() {
-        // What an earlier command left that was killed.
+    for mut dead in Scratch::dead() {
+        // What an earlier command left that was killed, whatever executors it used.
+        let mut settings = settings.clone();
+        settings.executor.value = ExecutorChoice::Auto;
         let (_, tasks) = start(&settings, &dead, Selection::default()).await?.0;
-        tasks.finish(std::future::ready(())).await;
+        if !tasks.finish(std::future::ready(())).await {
+            dead.keep();
+        }
     }
-    let scratch = Scratch::new()?;
+    let mut scratch = Scratch::new()?;
     let selection = Selection {
         workflow: args.workflow.clone(),
         job: args.job.clone(),
@@ -68,7 +72,13 @@ pub async fn run(args: RunArgs, settings: Settings, out: &mut Output) -> Result<
             () = interrupts.once_more() => {}
         }
     };
-    tasks.finish(patience).await;
+    if !tasks.finish(patience).await {
+        out.say(format_args!(
+            "not all that the jobs left could be removed; the next `popsicle run` tries again, by {}",
+            scratch.path().display()
+        ));
+        scratch.keep();
+    }
     store.close().await;
     ended
 }
@@ -148,8 +158,12 @@ async fn conduct(
     let ended = follow(engine, id, events, show, interrupts).await;
     let Err(failure) = ended else { return ended };
     if !cancel(engine, id).await? {
-        // All that went wrong is that nobody reads the rest.
-        return Err(failure);
+        // It had ended: if nobody reads the rest, the exit code still tells how.
+        let pipeline = engine.store().pipeline(id).await.map_err(Failure::unable)?;
+        return match failure {
+            Failure::ReaderGone if pipeline.status != model::Status::Success => Ok(Exit::Failed),
+            failure @ (Failure::ReaderGone | Failure::Told { .. }) => Err(failure),
+        };
     }
     Err(match failure {
         Failure::ReaderGone => Failure::unable(

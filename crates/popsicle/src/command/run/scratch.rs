@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -14,12 +15,15 @@ use crate::error::Failure;
 /// its namespace, so that a server on this machine never takes these containers for its own, nor this
 /// command the server's.
 const PREFIX: &str = "popsicle-run-";
+/// How many names are tried.
+const TRIES: u32 = 10;
 
 /// A folder that is removed with this value.
 #[derive(Debug)]
 pub struct Scratch {
     path: PathBuf,
     namespace: String,
+    is_kept: bool,
     /// Held as long as the command lives, whatever ends it.
     _lock: File,
 }
@@ -27,14 +31,33 @@ pub struct Scratch {
 impl Scratch {
     /// A new one.
     pub fn new() -> Result<Self, Failure> {
-        let namespace = format!("{PREFIX}{}", Uuid::new_v4().simple());
-        let path = std::env::temp_dir().join(&namespace);
-        let made = DirBuilder::new().mode(0o700).create(&path);
-        made.and_then(|()| Self::lock(path, namespace))
-            .map_err(|error| {
-                Failure::unable(format_args!("can't make a temporary folder: {error}"))
-                    .hint("TMPDIR names another place for it")
-            })
+        let mut tries = 0;
+        loop {
+            let namespace = format!("{PREFIX}{}", Uuid::new_v4().simple());
+            let path = std::env::temp_dir().join(&namespace);
+            let made = DirBuilder::new().mode(0o700).create(&path);
+            let error = match made.and_then(|()| Self::lock(path, namespace)) {
+                Ok(scratch) => return Ok(scratch),
+                Err(error) => error,
+            };
+            // Before it was locked, another command may have taken it for a dead one's.
+            tries += 1;
+            let was_taken = matches!(
+                error.kind(),
+                io::ErrorKind::WouldBlock | io::ErrorKind::NotFound
+            );
+            if !was_taken || tries == TRIES {
+                return Err(Failure::unable(format_args!(
+                    "can't make a temporary folder: {error}"
+                ))
+                .hint("TMPDIR names another place for it"));
+            }
+        }
+    }
+
+    /// Lets it be when this value goes, for the next command to clear.
+    pub fn keep(&mut self) {
+        self.is_kept = true;
     }
 
     /// Those of commands that were killed.
@@ -45,7 +68,7 @@ impl Scratch {
             .filter_map(|entry| {
                 let name = entry.file_name().to_str()?.to_owned();
                 let is_one = name.starts_with(PREFIX) && is_ours(&entry.path());
-                // One whose lock can't be had is a living command's, or is just being made.
+                // One whose lock can't be had is a living command's.
                 is_one.then(|| Self::lock(entry.path(), name).ok())?
             })
             .collect()
@@ -61,12 +84,13 @@ impl Scratch {
         &self.namespace
     }
 
-    fn lock(path: PathBuf, namespace: String) -> std::io::Result<Self> {
+    fn lock(path: PathBuf, namespace: String) -> io::Result<Self> {
         let lock = File::create(path.join("lock"))?;
         rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
         Ok(Self {
             path,
             namespace,
+            is_kept: false,
             _lock: lock,
         })
     }
@@ -74,8 +98,10 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // What resists is the next command's.
-        let _ = fs::remove_dir_all(&self.path);
+        if !self.is_kept {
+            // What resists is the next command's.
+            let _ = fs::remove_dir_all(&self.path);
+        }
     }
 }
 

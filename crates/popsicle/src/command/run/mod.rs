@@ -52,7 +52,7 @@ pub async fn run(args: RunArgs, settings: Settings, out: &mut Output) -> Result<
         // What an earlier command left that was killed, whatever executors it used.
         let mut settings = settings.clone();
         settings.executor.value = ExecutorChoice::Auto;
-        let (_, tasks) = start(&settings, &dead, Selection::default()).await?.0;
+        let (_, tasks) = start(&settings, &dead, Selection::default()).await?;
         if !tasks.finish(std::future::ready(())).await {
             dead.keep();
         }
@@ -62,7 +62,7 @@ pub async fn run(args: RunArgs, settings: Settings, out: &mut Output) -> Result<
         workflow: args.workflow.clone(),
         job: args.job.clone(),
     };
-    let ((engine, tasks), store) = start(&settings, &scratch, selection).await?;
+    let (engine, tasks) = start(&settings, &scratch, selection).await?;
     let ended = conduct(&engine, trigger(&dir)?, args.verbose, out, &mut interrupts).await;
     // Whoever interrupts once more waits no longer.
     let patience = async {
@@ -79,7 +79,7 @@ pub async fn run(args: RunArgs, settings: Settings, out: &mut Output) -> Result<
         ));
         scratch.keep();
     }
-    store.close().await;
+    engine.store().close().await;
     ended
 }
 
@@ -122,13 +122,12 @@ async fn start(
     settings: &Settings,
     scratch: &Scratch,
     selection: Selection,
-) -> Result<((Engine, EngineTasks), Store), Failure> {
-    let store = Store::memory().await.map_err(Failure::unable)?;
+) -> Result<(Engine, EngineTasks), Failure> {
     let jobs = scratch.path().join("jobs");
     let mut hidden = wiring::hidden(settings);
     hidden.push(scratch.path().to_owned());
     let parts = engine::Parts {
-        store: store.clone(),
+        store: Store::memory().await.map_err(Failure::unable)?,
         logs: Logs::new(scratch.path().join("logs")),
         source: wiring::source(settings, scratch.path().join("mirrors")),
         forges: Vec::new(),
@@ -139,8 +138,7 @@ async fn start(
             ..wiring::engine_settings(settings, jobs)
         },
     };
-    let started = Engine::start(parts).await.map_err(Failure::unable)?;
-    Ok((started, store))
+    Engine::start(parts).await.map_err(Failure::unable)
 }
 
 /// Runs one trigger's pipeline to its end, or cancels it on every other way out.

@@ -7,8 +7,6 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use model::{ImageSpec, RunsIn};
-
 /// What a project is built with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ProjectKind {
@@ -315,26 +313,23 @@ impl<'a> Project<'a> {
 
 /// What a first config says.
 struct Recipe {
-    runs_in: RunsIn,
+    /// The runner's own system if none.
+    image: Option<String>,
     /// Name and commands.
     steps: Vec<(&'static str, String)>,
 }
 
 impl Recipe {
     fn docker(image: &str) -> Self {
-        let image = ImageSpec {
-            image: image.to_owned(),
-            ..ImageSpec::default()
-        };
         Self {
-            runs_in: RunsIn::Containers(vec![image]),
+            image: Some(image.to_owned()),
             steps: Vec::new(),
         }
     }
 
     fn machine() -> Self {
         Self {
-            runs_in: RunsIn::Machine,
+            image: None,
             steps: Vec::new(),
         }
     }
@@ -352,14 +347,9 @@ impl Recipe {
              \n\
              jobs:\n  build:\n",
         );
-        match &self.runs_in {
-            RunsIn::Machine => yaml.push_str("    machine: true\n"),
-            RunsIn::Containers(images) => {
-                yaml.push_str("    docker:\n");
-                for image in images {
-                    yaml.push_str(&format!("      - image: {}\n", image.image));
-                }
-            }
+        match &self.image {
+            None => yaml.push_str("    machine: true\n"),
+            Some(image) => yaml.push_str(&format!("    docker:\n      - image: {image}\n")),
         }
         yaml.push_str("    steps:\n      - checkout\n");
         for (name, command) in &self.steps {
@@ -391,9 +381,11 @@ mod tests {
         let commands: Vec<String> = plan
             .jobs()
             .flat_map(|(_, job)| job.steps())
-            .filter_map(|step| match &step.action {
-                model::StepAction::Run(run) => Some(run.command.trim_end().replace('\n', "; ")),
-                model::StepAction::Checkout { .. } => None,
+            .filter_map(|step| {
+                let model::StepAction::Run(run) = &step.action else {
+                    return None;
+                };
+                Some(run.command.trim_end().replace('\n', "; "))
             })
             .collect();
         (starter.kind, commands.join(" | "))

@@ -24,7 +24,7 @@ use std::collections::hash_map::Entry;
 
 pub use diagnostic::{Diagnostic, MAX_EXCERPT_CHARS, Related, Severity, Span};
 pub use read::{MAX_DEPTH, MAX_FILE_BYTES, MAX_NODES, MAX_TEXT_BYTES};
-pub use resolve::{DEFAULT_WORKFLOW, DEFAULT_WORKING_DIRECTORY, MAX_JOBS, MAX_PLAN_BYTES};
+pub use resolve::{DEFAULT_WORKFLOW, MAX_JOBS, MAX_PLAN_BYTES};
 pub use select::{CIRCLECI_FILES, POPSICLE_DIR, select};
 
 use diagnostic::Problems;
@@ -137,7 +137,7 @@ pub fn compile(files: &[SourceFile]) -> Compiled {
         .iter()
         .any(|diagnostic| diagnostic.severity == Severity::Error);
     Compiled {
-        plan: (!has_errors).then_some(Plan { workflows }),
+        plan: (!has_errors).then_some(Plan::from(workflows)),
         diagnostics,
     }
 }

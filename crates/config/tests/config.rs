@@ -81,23 +81,32 @@ fn outline_job(job: &JobSpec) -> String {
     } else {
         format!(" after {}", requires.join(", "))
     };
-    let JobKind::Build { runs_in, steps, .. } = &job.kind else {
-        return format!("  {} (approval){needs}", job.name);
+    let build = match &job.kind {
+        JobKind::Build(build) => build,
+        JobKind::Approval => return format!("  {} (approval){needs}", job.name),
+        JobKind::NoOp => return format!("  {} (no-op){needs}", job.name),
     };
-    let place = match runs_in {
+    let place = match &build.runs_in {
         RunsIn::Machine => "machine".to_owned(),
+        RunsIn::Foreign { system, image } => format!("{} {image}", system.as_str()),
         RunsIn::Containers(images) => images
             .iter()
             .map(|image| image.image.as_str())
             .collect::<Vec<_>>()
             .join(" + "),
     };
-    let steps: Vec<String> = steps
+    let steps: Vec<String> = build
+        .steps
         .iter()
-        .map(|step| match &step.action {
-            StepAction::Checkout { path: None } => "checkout".to_owned(),
-            StepAction::Checkout { path: Some(path) } => format!("checkout to {path}"),
-            StepAction::Run(run) => format!("{:?}", run.command),
+        .map(|step| {
+            if let StepAction::Run(run) = &step.action {
+                return format!("{:?}", run.command);
+            }
+            if let StepAction::Checkout { path } = &step.action {
+                let to = path.as_ref().map(|path| format!(" to {path}"));
+                return format!("checkout{}", to.unwrap_or_default());
+            }
+            format!("{:?}", step.action)
         })
         .collect();
     format!("  {} on {place}{needs}: {}", job.name, steps.join(", "))

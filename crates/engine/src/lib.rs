@@ -6,6 +6,7 @@
 //! - [`intake`](Engine::submit): a trigger becomes a stored pipeline, many in one transaction;
 //! - `prepare`: its tree is fetched, its config compiled, its jobs stored;
 //! - `schedule`: the loop that owns what runs, and starts what can;
+//! - `support`: what of a plan can't be run here;
 //! - `run`: one attempt of one job, from claim to outcome, driving an executor;
 //! - `logs`: the job's output, its markers taken out, stored in chunks;
 //! - `report`: the outbox is emptied to the forge;
@@ -28,6 +29,7 @@ mod report;
 mod run;
 mod schedule;
 mod settings;
+mod support;
 mod world;
 
 pub use error::EngineError;

@@ -13,6 +13,7 @@ use crate::handle::Shared;
 use crate::persist::{Patience, persist};
 use crate::run::chain;
 use crate::settings::Selection;
+use crate::support;
 
 /// Why a pipeline has no jobs.
 struct NoPlan {
@@ -161,7 +162,12 @@ async fn plan(shared: &Shared, pipeline: &Pipeline) -> Result<(Plan, String), No
     match plan {
         Some(plan) => {
             let plan = select(plan, &shared.settings.selection).map_err(NoPlan::users)?;
-            Ok((plan, text(Severity::Warning)))
+            let mut warnings = support::warnings(&plan);
+            let told = text(Severity::Warning);
+            if !told.is_empty() {
+                warnings.insert(0, told);
+            }
+            Ok((plan, warnings.join("\n")))
         }
         None => Err(NoPlan::users(text(Severity::Error))),
     }

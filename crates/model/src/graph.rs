@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::{JobEvent, JobState, OutcomeKind, Timestamp, advance};
+use crate::{JobEvent, JobKind, JobState, OutcomeKind, Timestamp, advance};
 
 /// One job of a workflow, as far as its neighbours matter.
 #[derive(Clone, Debug)]
@@ -11,10 +11,32 @@ pub struct Node {
     pub name: String,
     /// Where it is.
     pub state: JobState,
-    /// Whether it waits for a person once it is ready.
-    pub needs_approval: bool,
+    /// What becomes of it once it is ready.
+    pub readiness: Readiness,
     /// The jobs that it requires, by their place in the slice, and how each may end.
     pub requires: Vec<(usize, BTreeSet<OutcomeKind>)>,
+}
+
+/// What becomes of a job once all that it requires ended as required.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// It is queued.
+    Runs,
+    /// It waits for a person.
+    WaitsForApproval,
+    /// It has ended well: there is nothing to run.
+    Passes,
+}
+
+impl Readiness {
+    /// What becomes of a job of that kind.
+    pub fn of(kind: &JobKind) -> Self {
+        match kind {
+            JobKind::Build(_) => Self::Runs,
+            JobKind::Approval => Self::WaitsForApproval,
+            JobKind::NoOp => Self::Passes,
+        }
+    }
 }
 
 /// What has to happen to blocked jobs, until nothing more follows; events in the order in which to
@@ -59,10 +81,10 @@ fn next_event(node: &Node, nodes: &[Node], states: &[JobState], at: Timestamp) -
             None => all_ended = false,
         }
     }
-    all_ended.then_some(if node.needs_approval {
-        JobEvent::Hold
-    } else {
-        JobEvent::Ready { at }
+    all_ended.then_some(match node.readiness {
+        Readiness::Runs => JobEvent::Ready { at },
+        Readiness::WaitsForApproval => JobEvent::Hold,
+        Readiness::Passes => JobEvent::Pass { at },
     })
 }
 
@@ -89,7 +111,7 @@ mod tests {
         Node {
             name: name.into(),
             state,
-            needs_approval: false,
+            readiness: Readiness::Runs,
             requires: requires
                 .iter()
                 .map(|place| (*place, success.clone()))
@@ -141,7 +163,16 @@ mod tests {
     #[test]
     fn an_approval_is_put_on_hold() {
         let mut gate = node("gate", JobState::Blocked, &[]);
-        gate.needs_approval = true;
+        gate.readiness = Readiness::WaitsForApproval;
         assert_eq!(settled(&[gate]), [Status::OnHold]);
+    }
+
+    #[test]
+    fn what_has_nothing_to_run_passes_and_frees_what_requires_it() {
+        let mut point = node("all", ended(Outcome::Success), &[]);
+        point.state = JobState::Blocked;
+        point.readiness = Readiness::Passes;
+        let nodes = [point, node("deploy", JobState::Blocked, &[0])];
+        assert_eq!(settled(&nodes), [Status::Success, Status::Queued]);
     }
 }

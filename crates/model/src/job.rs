@@ -51,6 +51,8 @@ pub enum JobEvent {
     Ready { at: Timestamp },
     /// The same, for a job that waits for a person.
     Hold,
+    /// The same, for a job that has nothing to run.
+    Pass { at: Timestamp },
     /// A person approved of it.
     Approve { at: Timestamp },
     /// A job that it requires did not end as required.
@@ -92,6 +94,7 @@ pub fn advance(state: &JobState, event: JobEvent) -> Result<JobState, IllegalTra
             attempt: 1,
         },
         (S::Blocked, E::Hold) => S::OnHold,
+        (S::Blocked, E::Pass { at }) => ended(Outcome::Success, at, None, 0),
         (S::Blocked, E::Skip { because_of, at }) => {
             ended(Outcome::Skipped { because_of }, at, None, 0)
         }
@@ -225,6 +228,7 @@ impl JobEvent {
         match self {
             Self::Ready { .. } => "become ready",
             Self::Hold => "be put on hold",
+            Self::Pass { .. } => "pass",
             Self::Approve { .. } => "be approved",
             Self::Skip { .. } => "be skipped",
             Self::Claim { .. } => "be claimed",
@@ -276,6 +280,7 @@ mod tests {
         vec![
             JobEvent::Ready { at },
             JobEvent::Hold,
+            JobEvent::Pass { at },
             JobEvent::Approve { at },
             JobEvent::Skip {
                 because_of: "build".into(),
@@ -301,30 +306,32 @@ mod tests {
     #[test]
     fn every_pair_of_state_and_event() {
         let expected = [
-            //                ready   hold     approve  skip     claim    finish    lose      cancel
+            //                ready   hold     pass     approve  skip     claim    finish    lose      cancel
             (
                 "blocked",
                 [
-                    "queued", "on_hold", "-", "skipped", "-", "-", "-", "canceled",
+                    "queued", "on_hold", "success", "-", "skipped", "-", "-", "-", "canceled",
                 ],
             ),
             (
                 "on_hold",
-                ["-", "-", "success", "-", "-", "-", "-", "canceled"],
+                ["-", "-", "-", "success", "-", "-", "-", "-", "canceled"],
             ),
             (
                 "queued",
-                ["-", "-", "-", "-", "running", "-", "-", "canceled"],
+                ["-", "-", "-", "-", "-", "running", "-", "-", "canceled"],
             ),
             (
                 "running",
-                ["-", "-", "-", "-", "-", "failure", "queued", "running"],
+                ["-", "-", "-", "-", "-", "-", "failure", "queued", "running"],
             ),
             (
                 "stopping",
-                ["-", "-", "-", "-", "-", "canceled", "canceled", "running"],
+                [
+                    "-", "-", "-", "-", "-", "-", "canceled", "canceled", "running",
+                ],
             ),
-            ("ended", ["-", "-", "-", "-", "-", "-", "-", "-"]),
+            ("ended", ["-", "-", "-", "-", "-", "-", "-", "-", "-"]),
         ];
         for (state, (name, row)) in states().iter().zip(expected) {
             for (event, want) in events().into_iter().zip(row) {

@@ -18,15 +18,16 @@ mod time;
 mod trigger;
 
 pub use event::{Event, EventBody};
-pub use graph::{Node, settle};
+pub use graph::{Node, Readiness, settle};
 pub use id::{AttemptKey, EventId, JobId, JobUuid, ParseIdError, PipelineId, ReportId, RunnerId};
 pub use job::{IllegalTransition, JobEvent, JobState, advance};
 pub use name::{CommitSha, GitRef, InvalidName, RepoName};
 pub use outcome::{CancelReason, Failure, Fault, FaultKind, Outcome, OutcomeKind};
 pub use pipeline::{PipelineState, Preparation, pipeline_state};
 pub use plan::{
-    ImageSpec, JobKind, JobSpec, Plan, Requirement, RunStep, RunsIn, StepAction, StepSpec,
-    StepWhen, WorkflowSpec,
+    BranchFilter, BuildSpec, Concurrency, DEFAULT_WORKING_DIRECTORY, ForeignSystem, ImageAuth,
+    ImageSpec, JobKind, JobSpec, Plan, Requirement, RunStep, RunsIn, Schedule, StepAction,
+    StepSpec, StepWhen, WorkflowSpec,
 };
 pub use report::{CommitState, CommitStatus};
 pub use step::StepState;

@@ -114,6 +114,7 @@ pub(crate) async fn follow(
         }
         JobEvent::Ready { .. }
         | JobEvent::Hold
+        | JobEvent::Pass { .. }
         | JobEvent::Approve { .. }
         | JobEvent::Skip { .. }
         | JobEvent::Cancel { .. } => Ok(Vec::new()),

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use model::{
     CommitStatus, EventBody, JobEvent, JobId, JobState, JobUuid, Node, PipelineId, PipelineState,
-    Plan, Preparation, Requirement, Status, Timestamp, advance, pipeline_state, settle,
+    Plan, Preparation, Readiness, Requirement, Status, Timestamp, advance, pipeline_state, settle,
 };
 use sqlx::SqliteConnection;
 
@@ -122,7 +122,7 @@ impl Change {
             let nodes: Vec<Node> = nodes(workflow.jobs.iter().map(|job| NodeSource {
                 name: &job.name,
                 state: &JobState::Blocked,
-                needs_approval: job.needs_approval(),
+                readiness: Readiness::of(&job.kind),
                 requires: &job.requires,
             }));
             let mut states = vec![JobState::Blocked; nodes.len()];
@@ -210,7 +210,7 @@ impl Change {
                 NodeSource {
                     name: &member.job.name,
                     state: &member.job.state,
-                    needs_approval: member.needs_approval,
+                    readiness: member.readiness,
                     requires: &member.requires,
                 }
             }));
@@ -317,7 +317,7 @@ impl Change {
 struct NodeSource<'a> {
     name: &'a str,
     state: &'a JobState,
-    needs_approval: bool,
+    readiness: Readiness,
     requires: &'a [Requirement],
 }
 
@@ -333,7 +333,7 @@ fn nodes<'a>(jobs: impl Iterator<Item = NodeSource<'a>>) -> Vec<Node> {
         .map(|job| Node {
             name: job.name.to_owned(),
             state: job.state.clone(),
-            needs_approval: job.needs_approval,
+            readiness: job.readiness,
             requires: job
                 .requires
                 .iter()

@@ -137,6 +137,7 @@ fn moment(event: &JobEvent) -> Result<Timestamp> {
         | JobEvent::Cancel { at, .. } => Ok(*at),
         JobEvent::Ready { .. }
         | JobEvent::Hold
+        | JobEvent::Pass { .. }
         | JobEvent::Skip { .. }
         | JobEvent::Claim { .. } => Err(StoreError::OwnEvent),
     }

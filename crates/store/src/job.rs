@@ -1,6 +1,9 @@
 //! Jobs: what each is and how far it is, one by one or as lists.
 
-use model::{JobId, JobSpec, JobState, JobUuid, PipelineId, Requirement, RunnerId, Timestamp};
+use model::{
+    InvalidName, JobId, JobSpec, JobState, JobUuid, PipelineId, Readiness, Requirement, RunnerId,
+    Timestamp,
+};
 use sqlx::{Sqlite, SqliteConnection};
 
 use crate::page::List;
@@ -31,12 +34,12 @@ pub struct Job {
 pub(crate) struct Member {
     pub(crate) job: Job,
     pub(crate) requires: Vec<Requirement>,
-    pub(crate) needs_approval: bool,
+    pub(crate) readiness: Readiness,
 }
 
 macro_rules! columns {
     () => {
-        "id, uuid, pipeline_id, workflow, job_name, requires, needs_approval, state, created_at"
+        "id, uuid, pipeline_id, workflow, job_name, requires, readiness, state, created_at"
     };
 }
 pub(crate) use columns;
@@ -50,7 +53,7 @@ pub(crate) struct Row {
     workflow: String,
     job_name: String,
     requires: String,
-    needs_approval: bool,
+    readiness: i64,
     state: String,
     created_at: i64,
 }
@@ -76,8 +79,28 @@ impl TryFrom<Row> for Member {
                 name: row.job_name,
             },
             requires,
-            needs_approval: row.needs_approval,
+            readiness: readiness(row.readiness, of)?,
         })
+    }
+}
+
+fn code_of(readiness: Readiness) -> i64 {
+    match readiness {
+        Readiness::Runs => 0,
+        Readiness::WaitsForApproval => 1,
+        Readiness::Passes => 2,
+    }
+}
+
+fn readiness(code: i64, of: impl FnOnce() -> String) -> Result<Readiness> {
+    match code {
+        0 => Ok(Readiness::Runs),
+        1 => Ok(Readiness::WaitsForApproval),
+        2 => Ok(Readiness::Passes),
+        _ => {
+            let cause = InvalidName::new("readiness", &code.to_string(), "it is none of 0, 1, 2");
+            Err(StoreError::corrupt("readiness", of(), cause))
+        }
     }
 }
 
@@ -170,7 +193,7 @@ pub(crate) async fn insert(
 ) -> Result<Member> {
     let columns = Columns::of(&state);
     let id: i64 = sqlx::query_scalar(
-        "INSERT INTO jobs (uuid, pipeline_id, workflow, job_name, requires, needs_approval, spec, \
+        "INSERT INTO jobs (uuid, pipeline_id, workflow, job_name, requires, readiness, spec, \
          created_at, status, state, queued_at, start_time, end_time) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING id",
     )
@@ -179,7 +202,7 @@ pub(crate) async fn insert(
     .bind(workflow)
     .bind(&spec.name)
     .bind(json::write(&spec.requires))
-    .bind(spec.needs_approval())
+    .bind(code_of(Readiness::of(&spec.kind)))
     .bind(json::write(spec))
     .bind(now.as_millis())
     .bind(columns.status)
@@ -205,7 +228,7 @@ pub(crate) async fn insert(
             created: now,
         },
         requires: spec.requires.clone(),
-        needs_approval: spec.needs_approval(),
+        readiness: Readiness::of(&spec.kind),
     })
 }
 

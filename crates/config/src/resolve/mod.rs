@@ -16,9 +16,6 @@ use names::Names;
 pub(crate) use size::Budget;
 pub use size::{MAX_JOBS, MAX_PLAN_BYTES};
 
-/// Where a job's steps run unless it says otherwise; CircleCI's own default.
-pub const DEFAULT_WORKING_DIRECTORY: &str = "~/project";
-
 /// The name of the workflow that a config without `workflows` gets.
 pub const DEFAULT_WORKFLOW: &str = "workflow";
 
@@ -98,14 +95,15 @@ impl<'c> Resolver<'c, '_, '_> {
         };
         let kind = self.job_kind(&job.name)?;
         Some(Resolved {
-            spec: WorkflowSpec {
-                name: name.to_owned(),
-                jobs: vec![JobSpec {
+            spec: WorkflowSpec::new(
+                name,
+                vec![JobSpec {
                     name: job.name.text.clone(),
                     requires: Vec::new(),
+                    contexts: Vec::new(),
                     kind,
                 }],
-            },
+            ),
             region: self.config.region,
         })
     }
@@ -139,15 +137,13 @@ impl<'c> Resolver<'c, '_, '_> {
                 Some(JobSpec {
                     name: names.name(place).to_owned(),
                     requires: std::mem::take(&mut requires[place]),
+                    contexts: Vec::new(),
                     kind: kinds[place].take()?,
                 })
             })
             .collect();
         Resolved {
-            spec: WorkflowSpec {
-                name: stanza.name.text.clone(),
-                jobs,
-            },
+            spec: WorkflowSpec::new(&stanza.name.text, jobs),
             region: stanza.name.region,
         }
     }

@@ -1,7 +1,7 @@
 //! How large a plan may get. A file is small, but its workflows can use one job many times, and the
 //! plan has a copy for each.
 
-use model::{ImageSpec, JobKind, Requirement, RunsIn, StepAction, StepSpec};
+use model::{BuildSpec, ImageSpec, JobKind, Requirement, RunsIn, StepAction, StepSpec};
 
 use crate::diagnostic::Problems;
 use crate::read::Region;
@@ -98,32 +98,42 @@ fn requirement_bytes(requirement: &Requirement) -> usize {
 fn job_bytes(kind: &JobKind) -> usize {
     let own = size_of::<JobKind>();
     match kind {
-        JobKind::Approval => own,
-        JobKind::Build {
-            runs_in,
-            steps,
-            environment,
-            working_directory,
-            shell,
-        } => {
-            own + runs_in_bytes(runs_in)
-                + steps.iter().map(step_bytes).sum::<usize>()
-                + pairs_bytes(environment)
-                + working_directory.len()
-                + shell.as_ref().map_or(0, String::len)
+        JobKind::Approval | JobKind::NoOp => own,
+        JobKind::Build(build) => {
+            own + size_of::<BuildSpec>()
+                + runs_in_bytes(&build.runs_in)
+                + build.steps.iter().map(step_bytes).sum::<usize>()
+                + pairs_bytes(&build.environment)
+                + build.working_directory.len()
+                + optional_bytes(&[&build.shell, &build.resource_class, &build.serial_group])
         }
     }
+}
+
+fn optional_bytes(texts: &[&Option<String>]) -> usize {
+    let texts = texts.iter().copied().flatten();
+    texts.map(String::len).sum()
+}
+
+fn list_bytes(texts: &[String]) -> usize {
+    texts
+        .iter()
+        .map(|text| size_of::<String>() + text.len())
+        .sum()
 }
 
 fn runs_in_bytes(runs_in: &RunsIn) -> usize {
     match runs_in {
         RunsIn::Machine => 0,
+        RunsIn::Foreign { image, .. } => image.len(),
         RunsIn::Containers(images) => images
             .iter()
             .map(|image| {
                 size_of::<ImageSpec>()
                     + image.image.len()
-                    + image.user.as_ref().map_or(0, String::len)
+                    + optional_bytes(&[&image.user, &image.name])
+                    + list_bytes(&image.entrypoint)
+                    + list_bytes(&image.command)
                     + pairs_bytes(&image.environment)
             })
             .sum(),
@@ -132,12 +142,25 @@ fn runs_in_bytes(runs_in: &RunsIn) -> usize {
 
 fn step_bytes(step: &StepSpec) -> usize {
     let texts = match &step.action {
-        StepAction::Checkout { path } => path.as_ref().map_or(0, String::len),
+        StepAction::Checkout { path: text } | StepAction::SetupRemoteDocker { version: text } => {
+            optional_bytes(&[text])
+        }
         StepAction::Run(run) => {
             run.command.len()
-                + run.shell.as_ref().map_or(0, String::len)
-                + run.working_directory.as_ref().map_or(0, String::len)
+                + optional_bytes(&[&run.shell, &run.working_directory])
                 + pairs_bytes(&run.environment)
+        }
+        StepAction::RestoreCache { keys: texts }
+        | StepAction::AddSshKeys {
+            fingerprints: texts,
+        } => list_bytes(texts),
+        StepAction::SaveCache { key: text, paths }
+        | StepAction::PersistToWorkspace { root: text, paths } => text.len() + list_bytes(paths),
+        StepAction::StoreArtifacts { path, destination } => {
+            path.len() + optional_bytes(&[destination])
+        }
+        StepAction::StoreTestResults { path: text } | StepAction::AttachWorkspace { at: text } => {
+            text.len()
         }
     };
     size_of::<StepSpec>() + step.name.len() + texts

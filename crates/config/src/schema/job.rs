@@ -1,9 +1,8 @@
 //! One entry of `jobs`.
 
-use model::JobKind;
+use model::{BuildSpec, JobKind};
 
 use crate::read::{Entry, Key, Map, Node, Value};
-use crate::resolve::DEFAULT_WORKING_DIRECTORY;
 
 use super::environment::{Names, environment};
 use super::machine::runs_in;
@@ -100,14 +99,13 @@ fn build(job: &Key, map: &Map, reader: &mut Reader<'_, '_>) -> Option<JobKind> {
             None
         }
     };
-    Some(JobKind::Build {
-        runs_in: runs_in?,
-        steps: steps?,
-        environment: variables,
-        working_directory: working_directory
-            .unwrap_or_else(|| DEFAULT_WORKING_DIRECTORY.to_owned()),
-        shell: shell.filter(|shell| !shell.trim().is_empty()),
-    })
+    let mut build = BuildSpec::new(runs_in?, steps?);
+    build.environment = variables;
+    build.shell = shell.filter(|shell| !shell.trim().is_empty());
+    if let Some(directory) = working_directory {
+        build.working_directory = directory;
+    }
+    Some(JobKind::Build(Box::new(build)))
 }
 
 /// Where a job's code is laid out: absolute, or from `~`; what is neither is taken from `~` too.

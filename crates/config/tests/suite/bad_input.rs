@@ -458,8 +458,8 @@ fn a_job_used_too_often() {
     let text = format!("{}workflows:\n  ci:\n    jobs:\n{uses}", with_steps(&steps));
     assert_snapshot!(refusal(text), @r"
     error: the pipeline has more than 64 MiB of jobs
-      ci.yml:2255:9
-    2255 │       - build
+      ci.yml:2208:9
+    2208 │       - build
          │         ^^^^^ jobs count as often as workflows use them
     ");
 }

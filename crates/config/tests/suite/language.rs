@@ -1,7 +1,7 @@
 //! What right configs mean.
 
 use insta::assert_snapshot;
-use model::{JobKind, OutcomeKind, RunsIn, StepAction, StepWhen};
+use model::{OutcomeKind, RunsIn, StepAction, StepWhen};
 
 use crate::{compile_one, file, outline, plan, told, with_steps};
 
@@ -80,23 +80,18 @@ jobs:
     ");
     let plan = compiled.plan.unwrap();
     let (_, job) = plan.jobs().next().unwrap();
-    let JobKind::Build {
-        runs_in: RunsIn::Containers(images),
-        steps,
-        environment,
-        working_directory,
-        shell,
-    } = &job.kind
-    else {
+    let build = job.build().unwrap();
+    let RunsIn::Containers(images) = &build.runs_in else {
         panic!("{job:?}");
     };
+    let steps = &build.steps;
     assert_eq!(images.len(), 2);
     assert_eq!(images[0].image, "python:3.10");
     assert_eq!(images[0].user.as_deref(), Some("root"));
     assert_eq!(images[0].environment, [("A".into(), "a".into())]);
-    assert_eq!(*environment, [("B".into(), "b".into())]);
-    assert_eq!(working_directory, "~/src");
-    assert_eq!(shell.as_deref(), Some("/bin/sh -eu"));
+    assert_eq!(build.environment, [("B".into(), "b".into())]);
+    assert_eq!(build.working_directory, "~/src");
+    assert_eq!(build.shell.as_deref(), Some("/bin/sh -eu"));
     assert_eq!(steps[0].name, "Tests");
     assert_eq!(steps[0].when, StepWhen::Always);
     let StepAction::Run(run) = &steps[0].action else {
@@ -120,17 +115,9 @@ fn defaults_of_a_job() {
     let (workflow, job) = plan.jobs().next().unwrap();
     assert_eq!(workflow.name, "workflow");
     assert_eq!(job.steps()[0].name, "make all");
-    match &job.kind {
-        JobKind::Build {
-            working_directory,
-            shell,
-            ..
-        } => {
-            assert_eq!(working_directory, "~/project");
-            assert_eq!(*shell, None);
-        }
-        JobKind::Approval => panic!("no build"),
-    }
+    let build = job.build().unwrap();
+    assert_eq!(build.working_directory, "~/project");
+    assert_eq!(build.shell, None);
 }
 
 #[test]
@@ -148,7 +135,8 @@ fn working_directories_begin_at_the_root_or_at_home() {
         let plan = plan(&format!("{steps}    working_directory: {written}\n"));
         let (_, job) = plan.jobs().next().unwrap();
         assert!(
-            matches!(&job.kind, JobKind::Build { working_directory, .. } if working_directory == meant),
+            job.build()
+                .is_some_and(|build| build.working_directory == meant),
             "{written}: {job:?}"
         );
     }

@@ -1,7 +1,7 @@
 //! YAML as people write it and as CircleCI reads it.
 
 use insta::assert_snapshot;
-use model::{JobKind, StepAction};
+use model::StepAction;
 
 use crate::{compile_one, outline, plan, told, with_steps};
 
@@ -10,19 +10,16 @@ fn environment(lines: &str) -> Vec<(String, String)> {
     let text = with_steps("      - checkout\n") + "    environment:\n" + lines;
     let plan = plan(&text);
     let (_, job) = plan.jobs().next().expect("the config has a job");
-    match &job.kind {
-        JobKind::Build { environment, .. } => environment.clone(),
-        JobKind::Approval => panic!("no build"),
-    }
+    job.build().expect("it runs steps").environment.clone()
 }
 
 fn command(step: &str) -> String {
     let plan = plan(&with_steps(step));
     let (_, job) = plan.jobs().next().expect("the config has a job");
-    match &job.steps()[0].action {
-        StepAction::Run(run) => run.command.clone(),
-        StepAction::Checkout { .. } => panic!("no command"),
-    }
+    let StepAction::Run(run) = &job.steps()[0].action else {
+        panic!("no command: {job:?}");
+    };
+    run.command.clone()
 }
 
 #[test]

@@ -151,7 +151,15 @@ impl Checkout {
     fn target(&self) -> PathBuf {
         let path = match &self.step.action {
             StepAction::Checkout { path } => path.as_deref(),
-            StepAction::Run(_) => None,
+            StepAction::Run(_)
+            | StepAction::RestoreCache { .. }
+            | StepAction::SaveCache { .. }
+            | StepAction::StoreArtifacts { .. }
+            | StepAction::StoreTestResults { .. }
+            | StepAction::PersistToWorkspace { .. }
+            | StepAction::AttachWorkspace { .. }
+            | StepAction::AddSshKeys { .. }
+            | StepAction::SetupRemoteDocker { .. } => None,
         };
         match CheckoutPlace::of(path) {
             CheckoutPlace::Work => self.dir.work(),

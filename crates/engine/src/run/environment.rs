@@ -1,6 +1,6 @@
 //! The variables that every job finds set, under CircleCI's names and our own.
 
-use model::{JobKind, PipelineId};
+use model::PipelineId;
 use store::Claim;
 
 /// The environment of a job's first process, later ones winning: built-ins, then the config's.
@@ -66,14 +66,9 @@ pub(crate) fn variables(claim: &Claim, public_url: Option<&str>) -> Vec<(String,
     if let Some(base) = public_url {
         both("BUILD_URL", &job_url(base, claim.pipeline.id, claim));
     }
-    if let JobKind::Build {
-        working_directory,
-        environment,
-        ..
-    } = &claim.spec.kind
-    {
-        both("WORKING_DIRECTORY", working_directory);
-        variables.extend(environment.iter().cloned());
+    if let Some(build) = claim.spec.build() {
+        both("WORKING_DIRECTORY", &build.working_directory);
+        variables.extend(build.environment.iter().cloned());
     }
     variables
 }

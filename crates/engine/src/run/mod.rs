@@ -20,9 +20,7 @@ use std::time::Duration;
 
 use executor::{CONTAINER_DIR, Executor, ExecutorError, JobDir, Launch, Place};
 use futures_util::future::BoxFuture;
-use model::{
-    AttemptKey, Failure, Fault, FaultKind, JobEvent, JobKind, JobSpec, Outcome, RunsIn, StepSpec,
-};
+use model::{AttemptKey, Failure, Fault, FaultKind, JobEvent, JobSpec, Outcome, RunsIn, StepSpec};
 use store::{Claim, StoreError};
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +28,7 @@ use crate::feed::LogGrowth;
 use crate::handle::Shared;
 use crate::logs::{Nonce, Output, Pumped};
 use crate::persist::{Patience, persist};
+use crate::support;
 use checkout::{Answer, Checkout};
 use progress::Progress;
 
@@ -222,20 +221,16 @@ impl Run<'_> {
     }
 
     fn place(&self) -> Result<Place, Problem> {
-        match &self.claim.spec.kind {
-            JobKind::Build {
-                runs_in: RunsIn::Machine,
-                ..
-            } => Ok(Place::Machine),
-            JobKind::Build {
-                runs_in: RunsIn::Containers(images),
-                ..
-            } => match images.first() {
-                Some(image) => Ok(Place::Container(image.clone())),
-                None => Err(Problem::Start("the job names no image".to_owned())),
-            },
-            JobKind::Approval => Err(Problem::Start("an approval has nothing to run".to_owned())),
+        let spec = &self.claim.spec;
+        if let Some(why) = support::refusal(spec) {
+            return Err(Problem::Start(why));
         }
+        let place = spec.build().and_then(|build| match &build.runs_in {
+            RunsIn::Machine => Some(Place::Machine),
+            RunsIn::Containers(images) => images.first().cloned().map(Place::Container),
+            RunsIn::Foreign { .. } => None,
+        });
+        place.ok_or_else(|| Problem::Start("the job has nothing to run".to_owned()))
     }
 
     async fn conduct(&self, executor: &dyn Executor, begin: Begin) -> Result<Ending, Problem> {
@@ -375,16 +370,12 @@ impl Run<'_> {
     /// What the executor is to start.
     fn order(&self) -> Result<Launch, Problem> {
         let place = self.place()?;
-        let working_directory = match &self.claim.spec.kind {
-            JobKind::Build {
-                working_directory, ..
-            } => working_directory.clone(),
-            JobKind::Approval => String::new(),
-        };
+        let build = self.claim.spec.build();
+        let working_directory = build.map(|build| build.working_directory.clone());
         let settings = &self.shared.settings;
         Ok(Launch {
             place,
-            working_directory,
+            working_directory: working_directory.unwrap_or_default(),
             environment: environment::variables(self.claim, settings.public_url.as_deref()),
             limits: settings.limits,
         })

@@ -10,9 +10,10 @@
 use std::fmt::Write as _;
 
 use executor::UNHEARD;
-use model::{JobKind, JobSpec, RunStep, StepAction, StepSpec, StepWhen};
+use model::{JobSpec, RunStep, StepAction, StepSpec, StepWhen};
 
 use crate::logs::Nonce;
+use crate::support;
 
 /// A generated script and the files beside it.
 #[derive(Debug)]
@@ -32,10 +33,7 @@ const WORK: &str = executor::WORK_DIR_VARIABLE;
 
 /// Generates the script of a job whose `io/` folder is found at `dir`.
 pub(crate) fn generate(spec: &JobSpec, nonce: &Nonce, dir: &str) -> Script {
-    let job_shell = match &spec.kind {
-        JobKind::Build { shell, .. } => shell.as_deref(),
-        JobKind::Approval => None,
-    };
+    let job_shell = spec.build().and_then(|build| build.shell.as_deref());
     let mut script = Script {
         text: prelude(nonce, dir),
         commands: Vec::new(),
@@ -159,6 +157,14 @@ fn add_step(script: &mut Script, index: u32, step: &StepSpec, job_shell: Option<
             run_body(index, run, job_shell)
         }
         StepAction::Checkout { path } => checkout_body(index, path.as_deref()),
+        StepAction::RestoreCache { .. }
+        | StepAction::SaveCache { .. }
+        | StepAction::StoreArtifacts { .. }
+        | StepAction::StoreTestResults { .. }
+        | StepAction::PersistToWorkspace { .. }
+        | StepAction::AttachWorkspace { .. }
+        | StepAction::AddSshKeys { .. }
+        | StepAction::SetupRemoteDocker { .. } => unsupported_body(index, &step.action),
     };
     // Writing to a string can't fail.
     let _ = write!(script.text, "\nif begin {index} {when}; then\n{body}fi\n");
@@ -193,6 +199,12 @@ fn takes_command(word: &str) -> bool {
     word.strip_prefix('-').is_some_and(|options| {
         options.ends_with('c') && options.bytes().all(|byte| byte.is_ascii_alphabetic())
     })
+}
+
+/// Says in the log that nothing is done. A job that would go wrong without the step was refused before.
+fn unsupported_body(index: u32, action: &StepAction) -> String {
+    let told = support::ignored_step(action).unwrap_or_default();
+    format!("  printf '%s\\n' {}\n  close {index} 0\n", quote(told))
 }
 
 fn checkout_body(index: u32, path: Option<&str>) -> String {
@@ -251,6 +263,8 @@ mod tests {
     use std::path::Path;
     use std::process::Command;
 
+    use model::{BuildSpec, JobKind, RunsIn};
+
     use super::*;
     use crate::logs::Nonce;
 
@@ -266,17 +280,11 @@ mod tests {
     }
 
     fn job(steps: Vec<StepSpec>) -> JobSpec {
-        let kind = JobKind::Build {
-            runs_in: model::RunsIn::Machine,
-            steps,
-            environment: Vec::new(),
-            working_directory: "~/project".to_owned(),
-            shell: None,
-        };
         JobSpec {
             name: "build".to_owned(),
             requires: Vec::new(),
-            kind,
+            contexts: Vec::new(),
+            kind: JobKind::Build(Box::new(BuildSpec::new(RunsIn::Machine, steps))),
         }
     }
 

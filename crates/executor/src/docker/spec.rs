@@ -302,8 +302,8 @@ mod tests {
     fn launch(environment: &[(&str, &str)]) -> (ImageSpec, Launch) {
         let spec = ImageSpec {
             image: "x".to_owned(),
-            user: None,
             environment: vec![("A".to_owned(), "image".to_owned())],
+            ..ImageSpec::default()
         };
         let launch = Launch {
             place: Place::Container(spec.clone()),

@@ -412,6 +412,7 @@ async fn what_the_store_decides_itself_can_not_be_said_to_it() {
     for event in [
         JobEvent::Ready { at: t(20) },
         JobEvent::Hold,
+        JobEvent::Pass { at: t(20) },
         JobEvent::Skip {
             because_of: "x".into(),
             at: t(20),

@@ -248,13 +248,8 @@ async fn a_plan_that_contradicts_itself_is_refused_and_changes_nothing() {
     world.store.claim_preparation(&[], t(2)).await.unwrap();
     let mut unknown = job("build", &[]);
     unknown.requires = vec![requirement("biuld", &[OutcomeKind::Success])];
-    let workflow = |name: &str| WorkflowSpec {
-        name: name.into(),
-        jobs: vec![],
-    };
-    let twice = Plan {
-        workflows: vec![workflow("main"), workflow("main")],
-    };
+    let workflow = |name: &str| WorkflowSpec::new(name, vec![]);
+    let twice = Plan::from(vec![workflow("main"), workflow("main")]);
     for (bad, ids, says) in [
         (plan(vec![unknown]), 1, "requires `biuld`"),
         (plan(vec![job("a", &["a"])]), 1, "requires `a`"),

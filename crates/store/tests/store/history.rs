@@ -12,7 +12,9 @@ use proptest::prelude::*;
 use store::StoreError;
 
 use crate::memory::{Model, Refused, id_of};
-use crate::world::{World, approval, delivered_push, due, events, job, push, t, told_push, uuids};
+use crate::world::{
+    World, approval, delivered_push, due, events, job, point, push, t, told_push, uuids,
+};
 
 /// What can be done; places are taken modulo what there is.
 #[derive(Clone, Debug)]
@@ -91,33 +93,30 @@ fn plan() -> impl Strategy<Value = Plan> {
         1 => Just(vec![OutcomeKind::Failure]),
         1 => Just(vec![OutcomeKind::Success, OutcomeKind::Failure, OutcomeKind::Canceled]),
     ];
-    let job = (
-        prop::bool::weighted(0.2),
-        prop::collection::vec((any::<u8>(), needs), 0..3),
-    );
+    let job = (0..10_u8, prop::collection::vec((any::<u8>(), needs), 0..3));
     let workflow = prop::collection::vec(job, 0..6);
-    prop::collection::vec(workflow, 0..3).prop_map(|workflows| Plan {
-        workflows: workflows
-            .into_iter()
-            .enumerate()
-            .map(|(number, jobs)| WorkflowSpec {
-                name: format!("workflow-{number}"),
-                jobs: jobs
-                    .into_iter()
-                    .enumerate()
-                    .map(|(place, job)| spec(place, job))
-                    .collect(),
-            })
-            .collect(),
+    prop::collection::vec(workflow, 0..3).prop_map(|workflows| {
+        let workflow = |(number, jobs): (usize, Vec<_>)| {
+            let jobs = jobs.into_iter().enumerate();
+            let jobs = jobs.map(|(place, job)| spec(place, job)).collect();
+            WorkflowSpec::new(format!("workflow-{number}"), jobs)
+        };
+        Plan::from(
+            workflows
+                .into_iter()
+                .enumerate()
+                .map(workflow)
+                .collect::<Vec<_>>(),
+        )
     })
 }
 
-fn spec(place: usize, (approves, needs): (bool, Vec<(u8, Vec<OutcomeKind>)>)) -> JobSpec {
+fn spec(place: usize, (kind, needs): (u8, Vec<(u8, Vec<OutcomeKind>)>)) -> JobSpec {
     let name = format!("job-{place}");
-    let spec = if approves {
-        approval(&name, &[])
-    } else {
-        job(&name, &[])
+    let spec = match kind {
+        0 => point(&name, &[]),
+        1 | 2 => approval(&name, &[]),
+        _ => job(&name, &[]),
     };
     let requires = needs
         .into_iter()

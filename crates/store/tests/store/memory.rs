@@ -3,8 +3,8 @@
 
 use model::{
     CancelReason, CommitStatus, EventBody, JobEvent, JobId, JobSpec, JobState, JobUuid, Node,
-    Outcome, OutcomeKind, PipelineId, Plan, Preparation, RunnerId, Status, Timestamp, Trigger,
-    advance, pipeline_state, settle,
+    Outcome, OutcomeKind, PipelineId, Plan, Preparation, Readiness, RunnerId, Status, Timestamp,
+    Trigger, advance, pipeline_state, settle,
 };
 use store::Created;
 
@@ -259,7 +259,7 @@ impl Model {
                 .map(|place| Node {
                     name: self.jobs[*place].spec.name.clone(),
                     state: self.jobs[*place].state.clone(),
-                    needs_approval: self.jobs[*place].spec.needs_approval(),
+                    readiness: Readiness::of(&self.jobs[*place].spec.kind),
                     requires: self.jobs[*place]
                         .spec
                         .requires

@@ -141,13 +141,8 @@ async fn several_workflows_are_told_of_each_by_itself() {
         .ensure_local_runner("localhost", 2, t(0))
         .await
         .unwrap();
-    let workflow = |name: &str| WorkflowSpec {
-        name: name.into(),
-        jobs: vec![job("build", &[])],
-    };
-    let plan = Plan {
-        workflows: vec![workflow("test"), workflow("nightly")],
-    };
+    let workflow = |name: &str| WorkflowSpec::new(name, vec![job("build", &[])]);
+    let plan = Plan::from(vec![workflow("test"), workflow("nightly")]);
     planned(store, told_push("a"), &plan, 10).await;
     let reports = due(store, 100).await;
     assert_eq!(

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::process::Command;
 
 use model::{
-    Delivery, Event, EventId, ForgeKind, GitRef, JobKind, JobSpec, JobUuid, Origin, OutcomeKind,
-    Plan, Requirement, RunStep, RunsIn, StepAction, StepSpec, StepWhen, Timestamp, Trigger,
-    TriggerKind, WorkflowSpec,
+    BuildSpec, Delivery, Event, EventId, ForgeKind, GitRef, JobKind, JobSpec, JobUuid, Origin,
+    OutcomeKind, Plan, Requirement, RunStep, RunsIn, StepAction, StepSpec, StepWhen, Timestamp,
+    Trigger, TriggerKind, WorkflowSpec,
 };
 use store::{DueReport, Except, Job, Pipeline, Store};
 use tempfile::TempDir;
@@ -119,13 +119,11 @@ pub fn job(name: &str, requires: &[&str]) -> JobSpec {
             .iter()
             .map(|name| Requirement::success_of(*name))
             .collect(),
-        kind: JobKind::Build {
-            runs_in: RunsIn::Machine,
-            steps: vec![step],
+        contexts: Vec::new(),
+        kind: JobKind::Build(Box::new(BuildSpec {
             environment: vec![("A".into(), "b".into())],
-            working_directory: "~/project".into(),
-            shell: None,
-        },
+            ..BuildSpec::new(RunsIn::Machine, vec![step])
+        })),
     }
 }
 
@@ -133,6 +131,14 @@ pub fn job(name: &str, requires: &[&str]) -> JobSpec {
 pub fn approval(name: &str, requires: &[&str]) -> JobSpec {
     JobSpec {
         kind: JobKind::Approval,
+        ..job(name, requires)
+    }
+}
+
+/// A job that has nothing to run.
+pub fn point(name: &str, requires: &[&str]) -> JobSpec {
+    JobSpec {
+        kind: JobKind::NoOp,
         ..job(name, requires)
     }
 }
@@ -147,12 +153,7 @@ pub fn requirement(job: &str, outcomes: &[OutcomeKind]) -> Requirement {
 
 /// A plan of one workflow.
 pub fn plan(jobs: Vec<JobSpec>) -> Plan {
-    Plan {
-        workflows: vec![WorkflowSpec {
-            name: "main".into(),
-            jobs,
-        }],
-    }
+    Plan::from(vec![WorkflowSpec::new("main", jobs)])
 }
 
 /// Different for each seed and place.

@@ -1,0 +1,118 @@
+//! What a plan can ask for and this engine can't do yet. A job that would do something else than its
+//! author meant is refused when its turn comes; what only makes it slower or keeps less is left out, and
+//! said.
+
+use model::{JobKind, JobSpec, Plan, RunsIn, StepAction};
+
+/// Why a job can't be run here at all, for people; none if it can.
+pub(crate) fn refusal(spec: &JobSpec) -> Option<String> {
+    let JobKind::Build(build) = &spec.kind else {
+        return None;
+    };
+    if let RunsIn::Foreign { system, image } = &build.runs_in {
+        let label = system.as_str();
+        return Some(format!(
+            "the job needs a runner with the label `{label}` (for `{image}`), and there is none"
+        ));
+    }
+    if let Some(context) = spec.contexts.first() {
+        return Some(format!(
+            "the job wants the context `{context}`, and contexts are not supported yet"
+        ));
+    }
+    build.steps.iter().find_map(|step| match &step.action {
+        StepAction::Run(run) if run.background => {
+            Some("`background` commands are not supported yet".to_owned())
+        }
+        StepAction::PersistToWorkspace { .. } => Some(not_yet("persist_to_workspace")),
+        StepAction::AttachWorkspace { .. } => Some(not_yet("attach_workspace")),
+        StepAction::AddSshKeys { .. } => Some(not_yet("add_ssh_keys")),
+        StepAction::SetupRemoteDocker { .. } => Some(not_yet("setup_remote_docker")),
+        StepAction::Run(_)
+        | StepAction::Checkout { .. }
+        | StepAction::RestoreCache { .. }
+        | StepAction::SaveCache { .. }
+        | StepAction::StoreArtifacts { .. }
+        | StepAction::StoreTestResults { .. } => None,
+    })
+}
+
+fn not_yet(step: &str) -> String {
+    format!("the step `{step}` is not supported yet")
+}
+
+/// What is said in place of a step that is left out.
+pub(crate) fn ignored_step(action: &StepAction) -> Option<&'static str> {
+    match action {
+        StepAction::RestoreCache { .. } => {
+            Some("`restore_cache` is not supported yet: nothing is restored")
+        }
+        StepAction::SaveCache { .. } => Some("`save_cache` is not supported yet: nothing is saved"),
+        StepAction::StoreArtifacts { .. } => {
+            Some("`store_artifacts` is not supported yet: nothing is stored")
+        }
+        StepAction::StoreTestResults { .. } => {
+            Some("`store_test_results` is not supported yet: nothing is stored")
+        }
+        StepAction::Run(_)
+        | StepAction::Checkout { .. }
+        | StepAction::PersistToWorkspace { .. }
+        | StepAction::AttachWorkspace { .. }
+        | StepAction::AddSshKeys { .. }
+        | StepAction::SetupRemoteDocker { .. } => None,
+    }
+}
+
+/// What of a plan is left out, a line each, for people.
+pub(crate) fn warnings(plan: &Plan) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    let mut tell = |line: &str| {
+        let line = format!("warning: {line}");
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    };
+    for (workflow, job) in plan.jobs() {
+        if workflow.max_auto_reruns > 0 {
+            tell("automatic reruns are not supported yet: a workflow runs once");
+        }
+        if workflow.concurrency.is_some() {
+            tell("`concurrency` is not supported yet: the workflow waits for no other");
+        }
+        if let Some(why) = refusal(job) {
+            tell(&format!("job `{}` will fail: {why}", job.name));
+        }
+        let Some(build) = job.build() else { continue };
+        if let RunsIn::Containers(images) = &build.runs_in {
+            if images.len() > 1 {
+                tell("service containers are not started yet: only the first image is");
+            }
+            if images.iter().any(|image| image.auth.is_some()) {
+                tell("`auth` of an image is not supported yet: it is pulled without credentials");
+            }
+        }
+        if build.parallelism > 1 {
+            tell("`parallelism` is not supported yet: the job runs once");
+        }
+        if build.serial_group.is_some() {
+            tell("`serial-group` is not supported yet: the job waits for no other");
+        }
+        if build.retry > 0 {
+            tell("`retry` is not supported yet: a job runs once");
+        }
+        for step in &build.steps {
+            if let Some(said) = ignored_step(&step.action) {
+                tell(said);
+            }
+            if let StepAction::Run(run) = &step.action {
+                if run.max_auto_reruns > 0 {
+                    tell("automatic reruns are not supported yet: a step runs once");
+                }
+                if run.no_output_timeout_ms.is_some() {
+                    tell("`no_output_timeout` is not supported yet: the server's own limit holds");
+                }
+            }
+        }
+    }
+    lines
+}

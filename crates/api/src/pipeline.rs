@@ -1,8 +1,11 @@
 //! Pipelines: `/pipelines` and what hangs below.
 
+use std::collections::BTreeMap;
 use std::ops::Deref;
 
-use model::{CommitSha, PipelineId, RepoName, RerunFrom, Status, Timestamp, TriggerKind};
+use model::{
+    CommitSha, ParameterValue, PipelineId, RepoName, RerunFrom, Status, Timestamp, TriggerKind,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{Cursor, Job, Limit};
@@ -103,6 +106,9 @@ pub struct NewPipeline {
     /// The commit, in full.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha: Option<CommitSha>,
+    /// What the config's parameters are given, by name: strings, whole numbers and booleans.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, ParameterValue>,
 }
 
 /// The body of `POST /pipelines/{id}/rerun`; none at all means from the start. The answer is `201`

@@ -372,10 +372,13 @@ mod tests {
 
     fn commands(paths: &[&str]) -> (ProjectKind, String) {
         let starter = starter(paths);
-        let compiled = compile(&[SourceFile {
-            path: ".popsicle/ci.yml".into(),
-            text: starter.yaml.clone().into_bytes(),
-        }]);
+        let compiled = compile(
+            &[SourceFile {
+                path: ".popsicle/ci.yml".into(),
+                text: starter.yaml.clone().into_bytes(),
+            }],
+            &crate::Inputs::default(),
+        );
         assert_eq!(compiled.diagnostics, [], "{}", starter.yaml);
         let plan = compiled.plan.unwrap();
         let commands: Vec<String> = plan

@@ -2,10 +2,11 @@
 //! what to do. Rendering needs nothing but the diagnostic, so it can be stored and shown anywhere.
 
 use std::fmt;
+use std::rc::Rc;
 
 use unicode_width::UnicodeWidthChar;
 
-use crate::read::{Region, Source};
+use crate::read::{FileId, Region, Source};
 use crate::suggest::nearest;
 
 /// How bad it is.
@@ -65,6 +66,18 @@ pub struct Diagnostic {
     pub help: Option<String>,
     /// Other places that have to do with it.
     pub related: Vec<Related>,
+    /// Of what kind it is, as far as programs tell kinds apart.
+    pub kind: ErrorKind,
+}
+
+/// What programs want to tell apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The config itself is at fault.
+    #[default]
+    Config,
+    /// An orb that it imports is not at hand.
+    OrbNotAtHand,
 }
 
 /// Another place that has to do with a diagnostic.
@@ -104,7 +117,14 @@ impl Diagnostic {
             excerpt_column: 1,
             help: None,
             related: Vec::new(),
+            kind: ErrorKind::Config,
         }
+    }
+
+    /// Says of what kind it is.
+    pub(crate) fn of_kind(&mut self, kind: ErrorKind) -> &mut Self {
+        self.kind = kind;
+        self
     }
 
     /// Adds what was expected, or what to do.
@@ -231,9 +251,11 @@ fn printable_char(c: char) -> char {
     if steers { '\u{fffd}' } else { c }
 }
 
-/// Collects the diagnostics of one file.
-pub(crate) struct Problems<'a> {
-    source: &'a Source<'a>,
+/// Collects the diagnostics of one config file and of the orbs that it imports.
+pub(crate) struct Problems {
+    /// By their [`FileId`]; the config itself is the first.
+    sources: Vec<Rc<Source>>,
+    /// Each with the file that it is in.
     found: Vec<Diagnostic>,
     /// What [`Problems::error`] hands out once there are enough.
     surplus: Diagnostic,
@@ -242,17 +264,34 @@ pub(crate) struct Problems<'a> {
     surplus_error: bool,
     /// How often a name was looked up.
     lookups: usize,
+    /// What is used where.
+    uses: Vec<Use>,
+    current_use: Option<UseId>,
 }
 
-impl<'a> Problems<'a> {
-    pub(crate) fn new(source: &'a Source<'a>) -> Self {
+/// One use of a command, a job or an executor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct UseId(u32);
+
+struct Use {
+    region: Region,
+    message: String,
+    /// What the use itself came about by.
+    outer: Option<UseId>,
+}
+
+impl Problems {
+    pub(crate) fn new(source: Rc<Source>) -> Self {
+        let surplus = Diagnostic::error(source.path(), "");
         Self {
-            source,
+            sources: vec![source],
             found: Vec::new(),
-            surplus: Diagnostic::error(source.path(), ""),
+            surplus,
             surplus_count: 0,
             surplus_error: false,
             lookups: 0,
+            uses: Vec::new(),
+            current_use: None,
         }
     }
 
@@ -268,12 +307,73 @@ impl<'a> Problems<'a> {
         self.push(Severity::Warning, region, message.into())
     }
 
-    /// An error of the file as a whole.
-    pub(crate) fn file_error(&mut self, message: impl Into<String>) -> &mut Diagnostic {
-        self.found
-            .push(Diagnostic::error(self.source.path(), message));
+    /// An error of a file as a whole.
+    pub(crate) fn file_error(
+        &mut self,
+        file: FileId,
+        message: impl Into<String>,
+    ) -> &mut Diagnostic {
+        let error = Diagnostic::error(self.source(file).path(), message);
+        self.found.push(error);
         let last = self.found.len() - 1;
         &mut self.found[last]
+    }
+
+    /// Adds a file that the config imports; its bytes are read by [`Source::decode`] under this number.
+    pub(crate) fn next_file(&self) -> FileId {
+        FileId::new(self.sources.len())
+    }
+
+    /// Adds the file with the next number.
+    pub(crate) fn add_source(&mut self, source: Rc<Source>) {
+        self.sources.push(source);
+    }
+
+    /// Adds what was found before there was a source to find it in.
+    pub(crate) fn add(&mut self, diagnostic: Diagnostic) {
+        self.found.push(diagnostic);
+    }
+
+    fn source(&self, file: FileId) -> &Source {
+        // Regions are only made while their file is read.
+        self.sources.get(file.index()).unwrap_or(&self.sources[0])
+    }
+
+    /// Begins what is used at a place (`command `greet` is used here`): until [`Problems::leave`], what
+    /// is found is found because of that use, and says so. Returns what to leave to.
+    pub(crate) fn enter(&mut self, region: Region, message: String) -> Option<UseId> {
+        let outer = self.current_use;
+        let number = u32::try_from(self.uses.len()).unwrap_or(u32::MAX);
+        self.uses.push(Use {
+            region,
+            message,
+            outer,
+        });
+        self.current_use = Some(UseId(number));
+        outer
+    }
+
+    /// Goes back to what [`Problems::enter`] came from, or into what was entered before.
+    pub(crate) fn leave(&mut self, to: Option<UseId>) {
+        self.current_use = to;
+    }
+
+    /// What is entered now.
+    pub(crate) fn current_use(&self) -> Option<UseId> {
+        self.current_use
+    }
+
+    fn trail(&self) -> Vec<Related> {
+        const MAX_SHOWN: usize = 4;
+        let mut trail = Vec::new();
+        let mut next = self.current_use;
+        while let Some(found) = next.and_then(|UseId(number)| self.uses.get(number as usize)) {
+            if trail.len() < MAX_SHOWN {
+                trail.push(self.related(found.region, found.message.clone()));
+            }
+            next = found.outer;
+        }
+        trail
     }
 
     /// How much has been found so far, for [`Problems::rewind`].
@@ -288,12 +388,13 @@ impl<'a> Problems<'a> {
         self.surplus_error = false;
     }
 
-    /// A place of this file, to hang on a diagnostic.
+    /// A place, to hang on a diagnostic.
     pub(crate) fn related(&self, region: Region, message: impl Into<String>) -> Related {
-        let (span, excerpt, excerpt_column) = self.source.excerpt(region, MAX_EXCERPT_CHARS);
+        let source = self.source(region.file);
+        let (span, excerpt, excerpt_column) = source.excerpt(region, MAX_EXCERPT_CHARS);
         Related {
             message: message.into(),
-            path: self.source.path().to_owned(),
+            path: source.path().to_owned(),
             span,
             excerpt,
             excerpt_column,
@@ -322,12 +423,18 @@ impl<'a> Problems<'a> {
                 .any(|diagnostic| diagnostic.severity == Severity::Error)
     }
 
-    /// All of them, by position.
+    /// All of them, by position; those of the config itself first.
     pub(crate) fn finish(mut self) -> Vec<Diagnostic> {
-        self.found.sort_by_key(|diagnostic| diagnostic.span);
+        let own = self.sources[0].path();
+        self.found.sort_by(|one, other| {
+            let key = |found: &Diagnostic| (found.path != own, found.span);
+            key(one)
+                .cmp(&key(other))
+                .then_with(|| one.path.cmp(&other.path))
+        });
         if self.surplus_count > 0 {
             let mut last = Diagnostic::error(
-                self.source.path(),
+                self.sources[0].path(),
                 format!("there are {} more problems like these", self.surplus_count),
             );
             if !self.surplus_error {
@@ -339,12 +446,13 @@ impl<'a> Problems<'a> {
     }
 
     fn push(&mut self, severity: Severity, region: Region, message: String) -> &mut Diagnostic {
-        let (span, excerpt, excerpt_column) = self.source.excerpt(region, MAX_EXCERPT_CHARS);
+        let source = self.source(region.file);
+        let (span, excerpt, excerpt_column) = source.excerpt(region, MAX_EXCERPT_CHARS);
+        let path = source.path().to_owned();
         // What stands behind an anchor is read, and found wrong, once for each of its aliases.
-        let is_known = self
-            .found
-            .iter()
-            .any(|known| known.span == Some(span) && known.message == message);
+        let is_known = self.found.iter().any(|known| {
+            known.span == Some(span) && known.message == message && known.path == path
+        });
         if is_known {
             return self.surplus();
         }
@@ -365,12 +473,13 @@ impl<'a> Problems<'a> {
         self.found.push(Diagnostic {
             severity,
             message,
-            path: self.source.path().to_owned(),
+            path,
             span: Some(span),
             excerpt: Some(excerpt),
             excerpt_column,
             help: None,
-            related: Vec::new(),
+            related: self.trail(),
+            kind: ErrorKind::Config,
         });
         let last = self.found.len() - 1;
         &mut self.found[last]

@@ -2,34 +2,49 @@
 //!
 //! A library with no world: no I/O, no clock, no randomness, so the same bytes always give the same
 //! answer, and whatever the bytes are, the time and memory that they take are bounded. A text goes
-//! through three stages, each in a folder of its own:
+//! through four stages, each in a folder of its own:
 //!
 //! - `read` makes a tree with positions out of YAML: anchors, merge keys, limits;
+//! - `expand` makes the tree of a config of version 2 out of it: orbs, commands, executors, parameters,
+//!   matrices and conditions are gone;
 //! - `schema` makes typed stanzas out of the tree: what a job, a step, a workflow may hold;
-//! - `resolve` makes the plan out of the stanzas: names, order, defaults.
+//! - `resolve` makes the plan out of the stanzas: names, order, filters, defaults.
 //!
 //! Each stage goes on after a fault as far as it can, so that one run tells all of them.
 #![forbid(unsafe_code)]
 
+mod cron;
 pub mod detect;
 mod diagnostic;
+mod duration;
+mod expand;
+mod expression;
+mod fault;
+mod inputs;
+mod pattern;
+mod process;
 mod read;
 mod resolve;
 mod schema;
 mod select;
 mod suggest;
+mod template;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::rc::Rc;
 
-pub use diagnostic::{Diagnostic, MAX_EXCERPT_CHARS, Related, Severity, Span};
+pub use diagnostic::{Diagnostic, ErrorKind, MAX_EXCERPT_CHARS, Related, Severity, Span};
+pub use expand::{MAX_EXPANDED_BYTES, MAX_EXPANDED_NODES, MAX_MATRIX, MAX_NESTING, MAX_ORBS};
+pub use inputs::{Inputs, OrbSource, Orbs, TriggerValues};
+pub use process::{Processed, process};
 pub use read::{MAX_DEPTH, MAX_FILE_BYTES, MAX_NODES, MAX_TEXT_BYTES};
 pub use resolve::{DEFAULT_WORKFLOW, MAX_JOBS, MAX_PLAN_BYTES};
 pub use select::{CIRCLECI_FILES, POPSICLE_DIR, select};
 
 use diagnostic::Problems;
-use model::{Plan, WorkflowSpec};
-use read::Source;
+use model::Plan;
+use read::{FileId, Source};
 
 /// How many files one pipeline's config may have.
 pub const MAX_FILES: usize = 100;
@@ -53,6 +68,19 @@ pub struct Compiled {
     pub plan: Option<Plan>,
     /// All that is wrong or doubtful, by file in the given order, then by position.
     pub diagnostics: Vec<Diagnostic>,
+    /// What does not run for this trigger.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// A workflow or a job that does not run for the trigger in question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// The workflow.
+    pub workflow: String,
+    /// The job; none if it is the whole workflow.
+    pub job: Option<String>,
+    /// Why: a lower-case fragment.
+    pub why: String,
 }
 
 impl Compiled {
@@ -71,9 +99,10 @@ impl Compiled {
 /// file without `workflows` runs its job `build` (or its only job) in a workflow named `workflow`;
 /// where there are several files, that workflow is named after its file instead (`lint` for
 /// `.popsicle/lint.yml`).
-pub fn compile(files: &[SourceFile]) -> Compiled {
+pub fn compile(files: &[SourceFile], inputs: &Inputs<'_>) -> Compiled {
     let mut diagnostics = Vec::new();
-    let mut workflows: Vec<WorkflowSpec> = Vec::new();
+    let mut plan = Plan::default();
+    let mut left_out = Vec::new();
     let mut owners = HashMap::new();
     let mut budget = resolve::Budget::default();
 
@@ -90,26 +119,43 @@ pub fn compile(files: &[SourceFile]) -> Compiled {
         ));
     }
     for file in files.iter().take(MAX_FILES) {
-        let source = match Source::decode(file) {
-            Ok(source) => source,
+        let source = match Source::decode(FileId::default(), file) {
+            Ok(source) => Rc::new(source),
             Err(diagnostic) => {
                 diagnostics.push(*diagnostic);
                 continue;
             }
         };
-        let mut problems = Problems::new(&source);
+        let mut problems = Problems::new(Rc::clone(&source));
         let default_workflow = if files.len() > 1 {
             select::stem(&file.path)
         } else {
             DEFAULT_WORKFLOW
         };
         let resolved = read::read(&source, &mut problems)
-            .and_then(|root| schema::config(&root, &mut problems))
-            .map(|config| resolve::resolve(&config, default_workflow, &mut budget, &mut problems))
+            .and_then(|root| {
+                let mut expanded = expand::expand(&root, inputs, &mut problems)?;
+                let none_run = !expanded.left_out.is_empty();
+                left_out.append(&mut expanded.left_out);
+                schema::config(&expanded, &root, none_run, &mut problems)
+            })
+            .map(|config| {
+                plan.setup |= config.setup;
+                let trigger = inputs.trigger;
+                resolve::resolve(
+                    &config,
+                    default_workflow,
+                    trigger,
+                    &mut budget,
+                    &mut problems,
+                )
+            })
             .unwrap_or_default();
-        for workflow in resolved {
+        plan.schedules.extend(resolved.schedules);
+        left_out.extend(resolved.left_out);
+        for workflow in resolved.workflows {
             match owners.entry(workflow.spec.name.clone()) {
-                Entry::Vacant(_) if workflows.len() >= MAX_WORKFLOWS => {
+                Entry::Vacant(_) if plan.workflows.len() >= MAX_WORKFLOWS => {
                     problems.error(
                         workflow.region,
                         format!("the pipeline has more than {MAX_WORKFLOWS} workflows"),
@@ -118,7 +164,7 @@ pub fn compile(files: &[SourceFile]) -> Compiled {
                 }
                 Entry::Vacant(owner) => {
                     owner.insert(problems.related(workflow.region, "the first is here"));
-                    workflows.push(workflow.spec);
+                    plan.workflows.push(workflow.spec);
                 }
                 Entry::Occupied(owner) => {
                     problems
@@ -137,7 +183,8 @@ pub fn compile(files: &[SourceFile]) -> Compiled {
         .iter()
         .any(|diagnostic| diagnostic.severity == Severity::Error);
     Compiled {
-        plan: (!has_errors).then_some(Plan::from(workflows)),
+        plan: (!has_errors).then_some(plan),
         diagnostics,
+        left_out,
     }
 }

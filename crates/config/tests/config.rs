@@ -8,17 +8,15 @@ mod corpus;
 mod language;
 #[path = "suite/never_panics.rs"]
 mod never_panics;
-#[path = "suite/unsupported.rs"]
-mod unsupported;
 #[path = "suite/yaml.rs"]
 mod yaml;
 
-use config::{Compiled, SourceFile, compile};
+use config::{Compiled, Inputs, SourceFile, compile};
 use model::{JobKind, JobSpec, Plan, RunsIn, StepAction};
 
 /// Compiles one file, which people know as `ci.yml`.
 fn compile_one(text: impl AsRef<[u8]>) -> Compiled {
-    compile(&[file("ci.yml", text)])
+    compile(&[file("ci.yml", text)], &Inputs::default())
 }
 
 fn file(path: &str, text: impl AsRef<[u8]>) -> SourceFile {

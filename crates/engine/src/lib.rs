@@ -30,6 +30,7 @@ mod run;
 mod schedule;
 mod settings;
 mod support;
+mod values;
 mod world;
 
 pub use error::EngineError;

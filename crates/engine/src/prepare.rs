@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use config::{Compiled, Severity, SourceFile};
+use config::{Compiled, Inputs, LeftOut, Severity, SourceFile};
 use model::{JobUuid, OutcomeKind, PipelineId, Plan, RerunFrom, Status, Trigger, WorkflowSpec};
 use source::{SourceError, Tree};
 use store::{Pipeline, StoreError};
@@ -14,6 +14,7 @@ use crate::persist::{Patience, persist};
 use crate::run::chain;
 use crate::settings::Selection;
 use crate::support;
+use crate::values;
 
 /// Why a pipeline has no jobs.
 struct NoPlan {
@@ -147,9 +148,22 @@ async fn plan(shared: &Shared, pipeline: &Pipeline) -> Result<(Plan, String), No
     }
     let files = read_config(&tree, &pipeline.trigger).await?;
     // Compiling is work for the processor alone, and bounded by the compiler's own limits.
-    let compiled = tokio::task::spawn_blocking(move || config::compile(&files)).await;
-    let Compiled { plan, diagnostics } =
-        compiled.map_err(|panic| NoPlan::ours(format!("the config compiler failed: {panic}")))?;
+    let trigger = values::values(pipeline);
+    let parameters = pipeline.trigger.parameters.clone();
+    let compiled = tokio::task::spawn_blocking(move || {
+        let inputs = Inputs {
+            trigger: Some(&trigger),
+            parameters: Some(&parameters),
+            orbs: None,
+        };
+        config::compile(&files, &inputs)
+    })
+    .await;
+    let Compiled {
+        plan,
+        diagnostics,
+        left_out,
+    } = compiled.map_err(|panic| NoPlan::ours(format!("the config compiler failed: {panic}")))?;
     let text = |severity| {
         let chosen = diagnostics
             .iter()
@@ -160,6 +174,10 @@ async fn plan(shared: &Shared, pipeline: &Pipeline) -> Result<(Plan, String), No
             .join("\n")
     };
     match plan {
+        Some(plan) if plan.workflows.is_empty() => Err(NoPlan {
+            outcome: OutcomeKind::Success,
+            reason: nothing_runs(&left_out),
+        }),
         Some(plan) => {
             let plan = select(plan, &shared.settings.selection).map_err(NoPlan::users)?;
             let mut warnings = support::warnings(&plan);
@@ -171,6 +189,22 @@ async fn plan(shared: &Shared, pipeline: &Pipeline) -> Result<(Plan, String), No
         }
         None => Err(NoPlan::users(text(Severity::Error))),
     }
+}
+
+/// Why a config has nothing to do for a trigger.
+fn nothing_runs(left_out: &[LeftOut]) -> String {
+    const SHOWN: usize = 20;
+    let mut lines = vec!["nothing of the config runs for this trigger".to_owned()];
+    for LeftOut { workflow, job, why } in left_out.iter().take(SHOWN) {
+        lines.push(match job {
+            Some(job) => format!("  job `{job}` of workflow `{workflow}`: {why}"),
+            None => format!("  workflow `{workflow}`: {why}"),
+        });
+    }
+    if left_out.len() > SHOWN {
+        lines.push(format!("  and {} more", left_out.len() - SHOWN));
+    }
+    lines.join("\n")
 }
 
 /// The files of the first kind of config that the tree has.

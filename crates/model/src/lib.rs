@@ -33,7 +33,8 @@ pub use report::{CommitState, CommitStatus};
 pub use step::StepState;
 pub use time::Timestamp;
 pub use trigger::{
-    Delivery, ForgeKind, Origin, PullRequest, Rerun, RerunFrom, Trigger, TriggerKind,
+    Delivery, ForgeKind, Origin, ParameterValue, PullRequest, Rerun, RerunFrom, Trigger,
+    TriggerKind,
 };
 
 /// The words that the outside uses for how far a pipeline or a job is.

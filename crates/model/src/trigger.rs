@@ -1,5 +1,6 @@
 //! Why a pipeline exists, and where its code is.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -38,9 +39,36 @@ pub struct Trigger {
     /// The forge that sent it and is told how it ends; none for triggers of our own doors.
     #[serde(default)]
     pub forge: Option<ForgeKind>,
+    /// What it gives the config's parameters, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, ParameterValue>,
     /// The delivery that brought it: two with the same make one pipeline.
     #[serde(default)]
     pub delivery: Option<Delivery>,
+}
+
+/// What a parameter of a pipeline is given.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ParameterValue {
+    /// A truth.
+    Boolean(bool),
+    /// A whole number.
+    Integer(i64),
+    /// Any text.
+    Text(String),
+}
+
+impl From<&str> for ParameterValue {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for ParameterValue {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
 }
 
 /// Through which door a trigger came.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use model::ParameterValue;
 
 use crate::command::{
     approve, cancel, completions, config, configure, doctor, init, list, logs, open, rerun, run,
@@ -90,7 +91,7 @@ pub struct RunArgs {
     pub job: Option<String>,
     /// Set a pipeline parameter; may be given several times
     #[arg(long = "param", short, value_name = "NAME=VALUE", value_parser = parameter)]
-    pub parameters: Vec<(String, String)>,
+    pub parameters: Vec<(String, ParameterValue)>,
     /// Show the output of all jobs, not only of what fails
     #[arg(long, short)]
     pub verbose: bool,
@@ -164,9 +165,20 @@ fn in_runtime(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Ex
     result
 }
 
-fn parameter(text: &str) -> Result<(String, String), String> {
+/// A parameter and its value: a boolean or a whole number, if it is written like one, else a text.
+fn parameter(text: &str) -> Result<(String, ParameterValue), String> {
     match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        Some((name, value)) if !name.is_empty() => {
+            let number = value.parse::<i64>().ok();
+            let value = match (value, number) {
+                ("true", _) => ParameterValue::Boolean(true),
+                ("false", _) => ParameterValue::Boolean(false),
+                // `007` is a text.
+                (_, Some(number)) if number.to_string() == value => ParameterValue::Integer(number),
+                (_, _) => ParameterValue::Text(value.to_owned()),
+            };
+            Ok((name.to_owned(), value))
+        }
         _ => Err("write it as name=value".into()),
     }
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use saphyr_parser::{Marker, ScanError};
 
-use super::Source;
+use super::{FileId, Source};
 
 /// How often a text is mended before it is called wrong; each time costs another reading.
 const MAX_MENDS: usize = 200;
@@ -23,7 +23,7 @@ const MAX_REREAD_BYTES: usize = 8 * super::MAX_FILE_BYTES;
 
 /// A source's text, some of its lines with more indentation.
 pub(super) struct Layout<'s> {
-    source: &'s Source<'s>,
+    source: &'s Source,
     text: Cow<'s, str>,
     /// How many spaces were put in front of each line that got any.
     added: BTreeMap<usize, usize>,
@@ -31,7 +31,7 @@ pub(super) struct Layout<'s> {
 }
 
 impl<'s> Layout<'s> {
-    pub(super) fn new(source: &'s Source<'s>) -> Self {
+    pub(super) fn new(source: &'s Source) -> Self {
         Self {
             source,
             text: Cow::Borrowed(source.text()),
@@ -42,6 +42,10 @@ impl<'s> Layout<'s> {
 
     pub(super) fn text(&self) -> &str {
         &self.text
+    }
+
+    pub(super) fn file(&self) -> FileId {
+        self.source.file()
     }
 
     /// Line and column of a mark in the source, from 1.
@@ -147,8 +151,8 @@ mod tests {
             path: "ci.yml".into(),
             text: text.into(),
         };
-        let source = Source::decode(&file).unwrap();
-        let mut problems = Problems::new(&source);
+        let source = std::rc::Rc::new(Source::decode(FileId::default(), &file).unwrap());
+        let mut problems = Problems::new(std::rc::Rc::clone(&source));
         let root = read(&source, &mut problems);
         let told: Vec<String> = problems.finish().iter().map(ToString::to_string).collect();
         root.map_or_else(|| told.join("\n"), |root| shown(&root))

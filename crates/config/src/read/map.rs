@@ -10,7 +10,7 @@ use std::rc::Rc;
 use super::{Node, Region};
 
 /// Keys and values in their order; no key twice.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Map {
     entries: Vec<Entry>,
 }
@@ -27,6 +27,33 @@ pub(crate) struct Entry {
 pub(crate) struct Key {
     pub(crate) text: Rc<str>,
     pub(crate) region: Region,
+}
+
+impl FromIterator<Entry> for Map {
+    /// Of entries of which no two have the same key.
+    fn from_iter<I: IntoIterator<Item = Entry>>(entries: I) -> Self {
+        Self {
+            entries: entries.into_iter().collect(),
+        }
+    }
+}
+
+impl Entry {
+    pub(crate) fn new(key: Key, value: Node) -> Self {
+        Self {
+            key,
+            value: Rc::new(value),
+        }
+    }
+}
+
+impl Key {
+    pub(crate) fn new(text: &str, region: Region) -> Self {
+        Self {
+            text: text.into(),
+            region,
+        }
+    }
 }
 
 impl Map {

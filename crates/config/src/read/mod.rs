@@ -12,7 +12,7 @@ mod yaml;
 pub(crate) use map::{Entry, Key, Map};
 pub(crate) use node::{Node, Value};
 pub(crate) use scalar::Scalar;
-pub(crate) use source::{Region, Source};
+pub(crate) use source::{FileId, Region, Source};
 pub(crate) use yaml::read;
 
 /// The largest file that is read, in bytes: seven times the largest real config known.

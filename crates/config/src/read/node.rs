@@ -4,17 +4,22 @@
 use std::rc::Rc;
 
 use super::{Map, Region, Scalar};
+use crate::diagnostic::UseId;
 
 /// A value with its place. What an alias stands for has the place of its anchor: there it is mended.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) region: Region,
     pub(crate) value: Value,
     pub(crate) size: Size,
+    /// Whether there is a `<<` in any of its texts.
+    pub(crate) templated: bool,
+    /// What it came about by, if it is a step or a job of what is used somewhere.
+    pub(crate) via: Option<UseId>,
 }
 
 /// What a node is.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Value {
     Scalar(Scalar),
     List(Vec<Rc<Node>>),
@@ -47,8 +52,10 @@ impl Node {
         };
         Self {
             region,
+            templated: scalar.text.contains("<<"),
             value: Value::Scalar(scalar),
             size,
+            via: None,
         }
     }
 
@@ -57,13 +64,17 @@ impl Node {
             nodes: 1,
             ..Size::default()
         };
+        let mut templated = false;
         for item in &items {
             size.add(item.size);
+            templated |= item.templated;
         }
         Self {
             region,
             value: Value::List(items),
             size,
+            templated,
+            via: None,
         }
     }
 
@@ -72,15 +83,59 @@ impl Node {
             nodes: 1,
             ..Size::default()
         };
+        let mut templated = false;
         for entry in map.iter() {
             size.add(entry.value.size);
             size.nodes = size.nodes.saturating_add(1);
             size.text_bytes = size.text_bytes.saturating_add(entry.key.text.len());
+            templated |= entry.value.templated || entry.key.text.contains("<<");
         }
         Self {
             region,
             value: Value::Map(map),
             size,
+            templated,
+            via: None,
+        }
+    }
+
+    /// A text that is only a text, whatever it looks like.
+    pub(crate) fn text(region: Region, text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self::scalar(region, Scalar { text, plain: false })
+    }
+
+    /// A word that YAML takes for what it looks like: a boolean, a number.
+    pub(crate) fn word(region: Region, text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self::scalar(region, Scalar { text, plain: true })
+    }
+
+    /// The same, come about by a use.
+    pub(crate) fn with_via(mut self, via: Option<UseId>) -> Self {
+        self.via = via;
+        self
+    }
+
+    pub(crate) fn as_map(&self) -> Option<&Map> {
+        match &self.value {
+            Value::Map(map) => Some(map),
+            Value::Scalar(_) | Value::List(_) => None,
+        }
+    }
+
+    pub(crate) fn as_list(&self) -> Option<&[Rc<Self>]> {
+        match &self.value {
+            Value::List(items) => Some(items),
+            Value::Scalar(_) | Value::Map(_) => None,
+        }
+    }
+
+    /// A scalar that is not null.
+    pub(crate) fn as_text(&self) -> Option<&str> {
+        match &self.value {
+            Value::Scalar(scalar) if !scalar.is_null() => Some(&scalar.text),
+            Value::Scalar(_) | Value::List(_) | Value::Map(_) => None,
         }
     }
 

@@ -31,13 +31,18 @@ impl Scalar {
         }
     }
 
+    /// Whether YAML takes it for a number.
+    pub(crate) fn is_number(&self) -> bool {
+        self.plain && self.text.parse::<f64>().is_ok()
+    }
+
     /// What it is, for a message that wanted something else.
     pub(crate) fn describe(&self) -> &'static str {
         if self.is_null() {
             "nothing"
         } else if self.as_bool().is_some() {
             "a boolean"
-        } else if self.plain && self.text.parse::<f64>().is_ok() {
+        } else if self.is_number() {
             "a number"
         } else {
             "a string"

@@ -4,9 +4,11 @@ use crate::diagnostic::{Diagnostic, MAX_EXCERPT_CHARS, Span};
 use crate::{MAX_FILE_BYTES, SourceFile};
 
 /// A file whose bytes are known to be text of a fair size.
-pub(crate) struct Source<'a> {
-    path: &'a str,
-    text: &'a str,
+#[derive(Debug)]
+pub(crate) struct Source {
+    file: FileId,
+    path: String,
+    text: String,
     /// Where each line begins, in bytes.
     lines: Vec<usize>,
     /// Where each line ends without the blanks at its end, in bytes.
@@ -19,9 +21,25 @@ pub(crate) struct Source<'a> {
 /// In steps of how many bytes characters are counted.
 const STRIDE: usize = 512;
 
+/// Which of the files of one compilation: the config itself, or an orb that it imports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct FileId(u16);
+
+impl FileId {
+    /// The file with a number; there are never as many as there are numbers.
+    pub(crate) fn new(index: usize) -> Self {
+        Self(u16::try_from(index).unwrap_or(u16::MAX))
+    }
+
+    pub(crate) fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
 /// From a character up to, not including, another; lines and columns from 1, in characters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Region {
+    pub(crate) file: FileId,
     pub(crate) line: usize,
     pub(crate) column: usize,
     pub(crate) end_line: usize,
@@ -30,8 +48,9 @@ pub(crate) struct Region {
 
 impl Region {
     /// The one character at a place.
-    pub(crate) fn point(line: usize, column: usize) -> Self {
+    pub(crate) fn point(file: FileId, line: usize, column: usize) -> Self {
         Self {
+            file,
             line,
             column,
             end_line: line,
@@ -40,9 +59,9 @@ impl Region {
     }
 }
 
-impl<'a> Source<'a> {
+impl Source {
     /// Refuses what is too large or no text.
-    pub(crate) fn decode(file: &'a SourceFile) -> Result<Self, Box<Diagnostic>> {
+    pub(crate) fn decode(id: FileId, file: &SourceFile) -> Result<Self, Box<Diagnostic>> {
         let path = file.path.as_str();
         if file.text.len() > MAX_FILE_BYTES {
             let mut refusal = Diagnostic::error(
@@ -75,20 +94,25 @@ impl<'a> Source<'a> {
             })
             .collect();
         Ok(Self {
-            path,
-            text,
+            file: id,
+            path: path.to_owned(),
+            text: text.to_owned(),
             lines,
             line_ends,
             chars: char_counts(text),
         })
     }
 
-    pub(crate) fn path(&self) -> &'a str {
-        self.path
+    pub(crate) fn file(&self) -> FileId {
+        self.file
     }
 
-    pub(crate) fn text(&self) -> &'a str {
-        self.text
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        &self.text
     }
 
     /// Where a line begins, in bytes; lines count from 1.
@@ -103,7 +127,7 @@ impl<'a> Source<'a> {
     }
 
     /// A line's text without its end; lines count from 1, and one past the last is empty.
-    pub(crate) fn line(&self, line: usize) -> &'a str {
+    pub(crate) fn line(&self, line: usize) -> &str {
         let start = self.line_start(line);
         let end = self.lines.get(line).copied().unwrap_or(self.text.len());
         self.text[start..end].trim_end_matches(['\n', '\r'])
@@ -272,7 +296,7 @@ mod tests {
     #[test]
     fn lines_end_as_yaml_says() {
         let file = file(b"\xef\xbb\xbfa\nb\r\nc\rd");
-        let source = Source::decode(&file).unwrap();
+        let source = Source::decode(FileId::default(), &file).unwrap();
         let lines: Vec<_> = (1..=5).map(|line| source.line(line)).collect();
         assert_eq!(lines, ["a", "b", "c", "d", ""]);
     }
@@ -281,8 +305,9 @@ mod tests {
     fn long_lines_are_shown_around_the_place() {
         let long = format!("{}here{}", "x".repeat(1000), "y".repeat(1000));
         let file = file(long.as_bytes());
-        let source = Source::decode(&file).unwrap();
+        let source = Source::decode(FileId::default(), &file).unwrap();
         let region = Region {
+            file: FileId::default(),
             line: 1,
             column: 1001,
             end_line: 1,
@@ -302,16 +327,16 @@ mod tests {
             .chain("   ".chars())
             .collect();
         let file = file(format!("é\n{line}\r\n{line}").as_bytes());
-        let source = Source::decode(&file).unwrap();
+        let source = Source::decode(FileId::default(), &file).unwrap();
         let chars: Vec<char> = line.chars().collect();
         for column in [1, 2, 41, 42, 512, 1999, 2960, 3000, 3001, 3004, 4000] {
-            let region = Region::point(2, column);
+            let region = Region::point(FileId::default(), 2, column);
             let (span, excerpt, first) = source.excerpt(region, 60);
             assert_eq!((span.line, span.column, span.length), (2, column, 1));
             let expected: String = chars.iter().skip(first - 1).take(60).collect();
             assert_eq!(excerpt, expected, "{column}");
         }
-        let (span, excerpt, _) = source.excerpt(Region::point(9, 1), 60);
+        let (span, excerpt, _) = source.excerpt(Region::point(FileId::default(), 9, 1), 60);
         assert_eq!((span.line, excerpt.as_str()), (9, ""));
     }
 }

@@ -14,13 +14,13 @@ pub(super) struct Fault {
 }
 
 impl Fault {
-    pub(super) fn tell(&self, source: &Source<'_>, problems: &mut Problems<'_>) {
+    pub(super) fn tell(&self, source: &Source, problems: &mut Problems) {
         let (line, column) = self.place;
         let indent = source.line(line).chars().take_while(|c| c.is_whitespace());
         if let Some(tab) = indent.clone().position(|c| c == '\t') {
             problems
                 .error(
-                    Region::point(line, tab + 1),
+                    Region::point(source.file(), line, tab + 1),
                     "a line is indented with a tab",
                 )
                 .help("YAML takes only spaces here");
@@ -34,7 +34,7 @@ impl Fault {
             .filter(|inside| may_be_unclosed && opens_bracket(source, *inside))
             .map(|inside| problems.related(inside, "it is opened here"));
         let (message, help) = explain(&self.info);
-        let problem = problems.error(Region::point(line, column), message);
+        let problem = problems.error(Region::point(source.file(), line, column), message);
         if let Some(help) = help {
             problem.help(help);
         }
@@ -44,7 +44,7 @@ impl Fault {
     }
 }
 
-fn opens_bracket(source: &Source<'_>, region: Region) -> bool {
+fn opens_bracket(source: &Source, region: Region) -> bool {
     let first = source.line(region.line).chars().nth(region.column - 1);
     matches!(first, Some('[' | '{'))
 }

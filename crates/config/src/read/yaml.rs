@@ -15,7 +15,7 @@ use crate::diagnostic::Problems;
 
 /// Reads a file's only document. None after a fault that leaves no tree; it is among the problems
 /// then.
-pub(crate) fn read(source: &Source<'_>, problems: &mut Problems<'_>) -> Option<Rc<Node>> {
+pub(crate) fn read(source: &Source, problems: &mut Problems) -> Option<Rc<Node>> {
     let mut layout = Layout::new(source);
     let before = problems.mark();
     let mut first_fault = None;
@@ -30,7 +30,7 @@ pub(crate) fn read(source: &Source<'_>, problems: &mut Problems<'_>) -> Option<R
         };
         match reader.run() {
             Ok(None) => {
-                problems.file_error("the config is empty");
+                problems.file_error(source.file(), "the config is empty");
                 return None;
             }
             Ok(root) => return root,
@@ -63,9 +63,9 @@ enum Stopped {
     Syntax(ScanError, Option<Region>),
 }
 
-struct Reader<'r, 'p> {
+struct Reader<'r> {
     layout: &'r Layout<'r>,
-    problems: &'r mut Problems<'p>,
+    problems: &'r mut Problems,
     /// The lists and maps that have begun and not ended, outermost first.
     open: Vec<Open>,
     /// What each anchor stands for, by the parser's number for it: a name given twice has two.
@@ -96,7 +96,7 @@ enum PendingKey {
     Own(Key),
 }
 
-impl Reader<'_, '_> {
+impl Reader<'_> {
     fn run(&mut self) -> Result<Option<Rc<Node>>, Stopped> {
         let mut parser = Parser::new(StrInput::new(self.layout.text()));
         let mut documents = 0;
@@ -107,6 +107,7 @@ impl Reader<'_, '_> {
             let (line, column) = self.layout.place(&span.start);
             let (end_line, end_column) = self.layout.place(&span.end);
             let region = Region {
+                file: self.layout.file(),
                 line,
                 column,
                 end_line,
@@ -309,7 +310,7 @@ impl Reader<'_, '_> {
     }
 }
 
-fn pending_key(node: &Node, problems: &mut Problems<'_>) -> PendingKey {
+fn pending_key(node: &Node, problems: &mut Problems) -> PendingKey {
     let text = match &node.value {
         Value::Scalar(scalar) if scalar.plain && scalar.text == "<<" => {
             return PendingKey::Merge(node.region);
@@ -337,7 +338,7 @@ fn pending_key(node: &Node, problems: &mut Problems<'_>) -> PendingKey {
 }
 
 /// Merges a map, or a list of maps, and tells how much that brought.
-fn merge(map: &mut MapBuilder, node: &Node, at: Region, problems: &mut Problems<'_>) -> Size {
+fn merge(map: &mut MapBuilder, node: &Node, at: Region, problems: &mut Problems) -> Size {
     match &node.value {
         Value::Map(other) => {
             map.merge(other);
@@ -360,7 +361,7 @@ fn merge(map: &mut MapBuilder, node: &Node, at: Region, problems: &mut Problems<
     }
 }
 
-fn not_mergeable(node: &Node, at: Region, problems: &mut Problems<'_>) {
+fn not_mergeable(node: &Node, at: Region, problems: &mut Problems) {
     problems
         .error(
             at,

@@ -1,17 +1,21 @@
 //! Stanzas to workflows of the plan: every name is found, every job has its own, and each comes after
 //! what it requires.
 
+mod filter;
 mod graph;
 mod names;
 mod size;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use model::{JobKind, JobSpec, Requirement, WorkflowSpec};
+use model::{BranchFilter, JobKind, JobSpec, Requirement, Schedule, WorkflowSpec};
 
+use crate::LeftOut;
 use crate::diagnostic::Problems;
+use crate::expand::UNKNOWN;
+use crate::inputs::TriggerValues;
 use crate::read::Region;
-use crate::schema::{Config, JobStanza, JobUse, Name, WorkflowStanza};
+use crate::schema::{Config, Filter, JobStanza, Name, WorkflowStanza};
 use names::Names;
 pub(crate) use size::Budget;
 pub use size::{MAX_JOBS, MAX_PLAN_BYTES};
@@ -28,13 +32,22 @@ pub(crate) struct Resolved {
     pub(crate) region: Region,
 }
 
+/// What one file comes to.
+#[derive(Default)]
+pub(crate) struct Outcome {
+    pub(crate) workflows: Vec<Resolved>,
+    pub(crate) schedules: Vec<Schedule>,
+    pub(crate) left_out: Vec<LeftOut>,
+}
+
 /// Makes the workflows of one file. Where something is wrong, which is told, they may lack jobs.
 pub(crate) fn resolve(
     config: &Config,
     default_workflow: &str,
+    trigger: Option<&TriggerValues>,
     budget: &mut Budget,
-    problems: &mut Problems<'_>,
-) -> Vec<Resolved> {
+    problems: &mut Problems,
+) -> Outcome {
     let jobs = config
         .jobs
         .iter()
@@ -43,77 +56,80 @@ pub(crate) fn resolve(
     let mut resolver = Resolver {
         config,
         jobs,
-        used: HashSet::new(),
+        trigger,
+        outcome: Outcome::default(),
         budget,
         problems,
     };
-    let workflows = match &config.workflows {
-        Some(stanzas) => stanzas
-            .iter()
-            .map(|stanza| resolver.workflow(stanza))
-            .collect(),
-        None => resolver
-            .default_workflow(default_workflow)
-            .into_iter()
-            .collect(),
-    };
+    match &config.workflows {
+        Some(stanzas) => {
+            for stanza in stanzas {
+                resolver.workflow(stanza);
+            }
+        }
+        None => resolver.default_workflow(default_workflow),
+    }
     // With a fault in `workflows`, jobs may only seem unused.
     if !resolver.problems.has_errors() {
         resolver.tell_unused();
     }
-    workflows
+    resolver.outcome
 }
 
-struct Resolver<'c, 'r, 'p> {
+struct Resolver<'c, 'r> {
     config: &'c Config,
     jobs: HashMap<&'c str, &'c JobStanza>,
-    used: HashSet<&'c str>,
+    trigger: Option<&'r TriggerValues>,
+    outcome: Outcome,
     budget: &'r mut Budget,
-    problems: &'r mut Problems<'p>,
+    problems: &'r mut Problems,
 }
 
-impl<'c> Resolver<'c, '_, '_> {
-    fn default_workflow(&mut self, name: &str) -> Option<Resolved> {
+impl<'c> Resolver<'c, '_> {
+    fn default_workflow(&mut self, name: &str) {
         let job = match self.config.jobs.as_slice() {
-            // Told by the schema.
-            [] => return None,
-            [only] => only,
-            [first, ..] => match self.jobs.get(DEFAULT_JOB) {
-                Some(job) => *job,
-                None => {
+            [job, ..] => job,
+            [] => {
+                if let [first, _, ..] = self.config.unused.as_slice() {
                     self.problems
                         .error(
-                            first.name.region,
+                            first.region,
                             format!(
                                 "there are several jobs, no `workflows`, and no job `{DEFAULT_JOB}`"
                             ),
                         )
                         .help("add `workflows:` to say which jobs run");
-                    return None;
                 }
-            },
+                return;
+            }
         };
-        let kind = self.job_kind(&job.name)?;
-        Some(Resolved {
-            spec: WorkflowSpec::new(
-                name,
-                vec![JobSpec {
-                    name: job.name.text.clone(),
-                    requires: Vec::new(),
-                    contexts: Vec::new(),
-                    kind,
-                }],
-            ),
+        let Some(kind) = self.job_kind(&job.name) else {
+            return;
+        };
+        if let Some(why) = filter::refusal(None, job.branches.as_ref(), self.trigger) {
+            self.outcome.left_out.push(LeftOut {
+                workflow: name.to_owned(),
+                job: Some(job.name.text.clone()),
+                why,
+            });
+            return;
+        }
+        let job = JobSpec {
+            name: job.name.text.clone(),
+            requires: Vec::new(),
+            contexts: Vec::new(),
+            kind,
+        };
+        self.outcome.workflows.push(Resolved {
+            spec: WorkflowSpec::new(name, vec![job]),
             region: self.config.region,
-        })
+        });
     }
 
-    fn workflow(&mut self, stanza: &'c WorkflowStanza) -> Resolved {
+    fn workflow(&mut self, stanza: &'c WorkflowStanza) {
         let names = Names::of(&stanza.jobs);
-        let mut kinds: Vec<Option<JobKind>> = stanza
-            .jobs
-            .iter()
-            .map(|job_use| self.kind(stanza, job_use))
+        let mut specs: Vec<Option<JobSpec>> = (0..stanza.jobs.len())
+            .map(|place| self.job(stanza, place, &names))
             .collect();
         let requires: Vec<Vec<(usize, Requirement)>> = (0..stanza.jobs.len())
             .map(|place| self.requires(stanza, place, &names))
@@ -126,79 +142,117 @@ impl<'c> Resolver<'c, '_, '_> {
         for cycle in &order.cycles {
             self.tell_cycle(stanza, cycle, &names);
         }
-        let mut requires: Vec<Vec<Requirement>> = requires
-            .into_iter()
-            .map(|requires| requires.into_iter().map(|(_, required)| required).collect())
-            .collect();
-        let jobs = order
-            .places
-            .into_iter()
-            .filter_map(|place| {
-                Some(JobSpec {
-                    name: names.name(place).to_owned(),
-                    requires: std::mem::take(&mut requires[place]),
-                    contexts: Vec::new(),
-                    kind: kinds[place].take()?,
-                })
-            })
-            .collect();
-        Resolved {
-            spec: WorkflowSpec::new(&stanza.name.text, jobs),
-            region: stanza.name.region,
+        for schedule in &stanza.schedules {
+            self.outcome.schedules.push(Schedule {
+                workflow: stanza.name.text.clone(),
+                cron: schedule.cron.clone(),
+                branches: BranchFilter {
+                    only: texts(schedule.branches.only.as_ref()),
+                    ignore: texts(schedule.branches.ignore.as_ref()),
+                },
+            });
         }
+        if let Some(why) = filter::workflow_refusal(stanza, self.trigger) {
+            self.outcome.left_out.push(LeftOut {
+                workflow: stanza.name.text.clone(),
+                job: None,
+                why,
+            });
+            return;
+        }
+        let mut requires: Vec<Option<Vec<(usize, Requirement)>>> =
+            requires.into_iter().map(Some).collect();
+        let mut dropped = vec![false; stanza.jobs.len()];
+        let mut jobs = Vec::with_capacity(specs.len());
+        for place in order.places {
+            let required = requires[place].take().unwrap_or_default();
+            let job_use = &stanza.jobs[place];
+            let branches = self
+                .jobs
+                .get(job_use.job.text.as_str())
+                .and_then(|job| job.branches.as_ref());
+            let why =
+                filter::refusal(Some(&job_use.filters), branches, self.trigger).or_else(|| {
+                    // "CircleCI ignores them as dependencies for other jobs. However, if all dependencies
+                    // of a job are filtered, that job doesn't execute either."
+                    let all =
+                        !required.is_empty() && required.iter().all(|(place, _)| dropped[*place]);
+                    all.then(|| "nothing that it requires runs".to_owned())
+                });
+            if let Some(why) = why {
+                dropped[place] = true;
+                self.outcome.left_out.push(LeftOut {
+                    workflow: stanza.name.text.clone(),
+                    job: Some(names.name(place).to_owned()),
+                    why,
+                });
+                continue;
+            }
+            let Some(mut spec) = specs[place].take() else {
+                continue;
+            };
+            spec.requires = required
+                .into_iter()
+                .filter(|(place, _)| !dropped[*place])
+                .map(|(_, requirement)| requirement)
+                .collect();
+            jobs.push(spec);
+        }
+        if jobs.is_empty() && !stanza.jobs.is_empty() {
+            return;
+        }
+        let mut spec = WorkflowSpec::new(&stanza.name.text, jobs);
+        spec.max_auto_reruns = stanza.max_auto_reruns;
+        spec.concurrency = stanza.concurrency.clone();
+        self.outcome.workflows.push(Resolved {
+            spec,
+            region: stanza.name.region,
+        });
     }
 
-    /// What a job of a workflow does; none if that can't be told, which has been told.
-    fn kind(&mut self, workflow: &WorkflowStanza, job_use: &'c JobUse) -> Option<JobKind> {
+    /// A job of a workflow, without what it requires; none if it can't be told what it does, which has
+    /// been told.
+    fn job(
+        &mut self,
+        workflow: &WorkflowStanza,
+        place: usize,
+        names: &Names<'_>,
+    ) -> Option<JobSpec> {
+        let job_use = &workflow.jobs[place];
         let name = &job_use.job;
-        if job_use.is_approval {
-            self.check_arguments(job_use, "an approval");
-            let kind = JobKind::Approval;
-            return self
+        let mut kind = match &job_use.kind {
+            Some(kind) => self
                 .budget
-                .take(&kind, name.region, self.problems)
-                .then_some(kind);
+                .take(kind, name.region, self.problems)
+                .then(|| kind.clone()),
+            None => {
+                if !self.jobs.contains_key(name.text.as_str()) {
+                    self.tell_unknown_job(workflow, name);
+                    return None;
+                }
+                self.job_kind(name)
+            }
+        }?;
+        if let JobKind::Build(build) = &mut kind {
+            build.serial_group.clone_from(&job_use.serial_group);
         }
-        let Some(job) = self.jobs.get(name.text.as_str()).copied() else {
-            self.tell_unknown_job(workflow, name);
-            return None;
-        };
-        if !job.takes_arguments {
-            self.check_arguments(job_use, "a job without parameters");
-        }
-        self.job_kind(name)
+        Some(JobSpec {
+            name: names.name(place).to_owned(),
+            requires: Vec::new(),
+            contexts: job_use.contexts.clone(),
+            kind,
+        })
     }
 
     /// A copy of a job's kind, as far as there is room for one.
-    fn job_kind(&mut self, name: &'c Name) -> Option<JobKind> {
-        let (key, job) = self.jobs.get_key_value(name.text.as_str())?;
-        self.used.insert(key);
-        let kind = job.kind.as_ref()?;
+    fn job_kind(&mut self, name: &Name) -> Option<JobKind> {
+        let kind = self.jobs.get(name.text.as_str())?.kind.as_ref()?;
         self.budget
             .take(kind, name.region, self.problems)
             .then(|| kind.clone())
     }
 
-    fn check_arguments(&mut self, job_use: &JobUse, what: &str) {
-        for argument in &job_use.arguments {
-            let known = JobUse::known_keys().iter().copied();
-            let nearest = self.problems.nearest(&argument.text, known);
-            self.problems
-                .error(
-                    argument.region,
-                    format!("`{}` means nothing for {what}", argument.text),
-                )
-                .suggest(nearest);
-        }
-    }
-
     fn tell_unknown_job(&mut self, workflow: &WorkflowStanza, name: &Name) {
-        // Orbs and expressions are told as unsupported; what depends on them is no news.
-        let is_from_orb = self.config.has_orbs && name.text.contains('/');
-        let may_be_told = is_from_orb || name.text.contains("<<");
-        if may_be_told && self.problems.has_errors() {
-            return;
-        }
         let known = self.config.jobs.iter().map(|job| job.name.text.as_str());
         let nearest = self.problems.nearest(&name.text, known);
         self.problems
@@ -261,7 +315,8 @@ impl<'c> Resolver<'c, '_, '_> {
                 .help("give each of them a `name`, and require those");
             return;
         }
-        let may_be_told = names.are_open() || text.contains("<<");
+        // It may be of an orb that is not at hand, or its name could not be told; both are no news.
+        let may_be_told = self.config.is_open || text.contains(UNKNOWN);
         if may_be_told && self.problems.has_errors() {
             return;
         }
@@ -310,15 +365,18 @@ impl<'c> Resolver<'c, '_, '_> {
     }
 
     fn tell_unused(&mut self) {
-        for job in &self.config.jobs {
-            if !self.used.contains(job.name.text.as_str()) {
-                self.problems
-                    .warning(
-                        job.name.region,
-                        format!("job `{}` is in no workflow", job.name.text),
-                    )
-                    .help("it never runs");
-            }
+        for name in &self.config.unused {
+            self.problems
+                .warning(
+                    name.region,
+                    format!("job `{}` is in no workflow", name.text),
+                )
+                .help("it never runs");
         }
     }
+}
+
+fn texts(filters: Option<&Vec<Filter>>) -> Vec<String> {
+    let filters = filters.into_iter().flatten();
+    filters.map(|filter| filter.text.clone()).collect()
 }

@@ -15,7 +15,6 @@ pub(super) struct Names<'a> {
     places: HashMap<String, usize>,
     /// How often each name was given.
     given: HashMap<&'a str, usize>,
-    has_matrix: bool,
 }
 
 impl<'a> Names<'a> {
@@ -49,13 +48,7 @@ impl<'a> Names<'a> {
             names,
             places,
             given,
-            has_matrix: jobs.iter().any(|job_use| job_use.has_matrix),
         }
-    }
-
-    /// Whether there may be names that are not known here, because a matrix makes them.
-    pub(super) fn are_open(&self) -> bool {
-        self.has_matrix
     }
 
     pub(super) fn name(&self, place: usize) -> &str {

@@ -29,12 +29,7 @@ impl Default for Budget {
 
 impl Budget {
     /// Takes what one more copy costs; false if there is not so much left, which is told once.
-    pub(super) fn take(
-        &mut self,
-        kind: &JobKind,
-        region: Region,
-        problems: &mut Problems<'_>,
-    ) -> bool {
+    pub(super) fn take(&mut self, kind: &JobKind, region: Region, problems: &mut Problems) -> bool {
         if self.jobs > 0 && self.take_bytes(job_bytes(kind)) {
             self.jobs -= 1;
             return true;
@@ -48,7 +43,7 @@ impl Budget {
         &mut self,
         requires: &[(usize, Requirement)],
         region: Region,
-        problems: &mut Problems<'_>,
+        problems: &mut Problems,
     ) -> bool {
         let bytes = requires
             .iter()
@@ -71,7 +66,7 @@ impl Budget {
         }
     }
 
-    fn tell(&mut self, region: Region, problems: &mut Problems<'_>) {
+    fn tell(&mut self, region: Region, problems: &mut Problems) {
         // Whatever comes now is refused too, without another word.
         let is_news = self.jobs > 0 || self.bytes > 0;
         let limit = if self.jobs == 0 {

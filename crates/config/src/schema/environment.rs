@@ -5,8 +5,8 @@
 
 use crate::read::{Entry, Key, Node, Region, Value};
 
+use super::at_item;
 use super::reader::Reader;
-use super::{at, at_item};
 
 /// Which names variables may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub(super) enum Names {
 pub(super) fn environment(
     entry: &Entry,
     names: Names,
-    reader: &mut Reader<'_, '_>,
+    reader: &mut Reader<'_>,
 ) -> Vec<(String, String)> {
     let Entry { key, value } = entry;
     let mut variables = Variables {
@@ -48,13 +48,13 @@ pub(super) fn environment(
     variables.found
 }
 
-struct Variables<'v, 'r, 'p> {
+struct Variables<'v, 'r> {
     names: Names,
     found: Vec<(String, String)>,
-    reader: &'v mut Reader<'r, 'p>,
+    reader: &'v mut Reader<'r>,
 }
 
-impl Variables<'_, '_, '_> {
+impl Variables<'_, '_> {
     fn add_item(&mut self, list: &Key, item: &Node) {
         match &item.value {
             Value::Map(map) => {
@@ -63,9 +63,9 @@ impl Variables<'_, '_, '_> {
                 }
             }
             Value::Scalar(scalar) => {
-                let text = self.reader.expanded(&scalar.text, item.region);
+                let text = &scalar.text;
                 // Without `=`, docker would hand on the host's variable; jobs see none of those.
-                let (name, value) = text.split_once('=').unwrap_or((&text, ""));
+                let (name, value) = text.split_once('=').unwrap_or((text, ""));
                 if self.is_name(name, at_item(list, item)) {
                     self.found.push((name.to_owned(), value.to_owned()));
                 }
@@ -102,7 +102,7 @@ impl Variables<'_, '_, '_> {
         } else if let Some(word) = scalar.as_bool() {
             word.to_string()
         } else {
-            self.reader.expanded(&scalar.text, at(key, value))
+            scalar.text.clone()
         };
         if self.is_name(&key.text, key.region) {
             self.found.push((key.text.to_string(), text));

@@ -2,19 +2,20 @@
 
 use model::{BuildSpec, JobKind};
 
-use crate::read::{Entry, Key, Map, Node, Value};
+use crate::read::{Entry, Key, Map, Node, Region};
 
 use super::environment::{Names, environment};
+use super::ignored as no;
 use super::machine::runs_in;
-use super::reader::{Reader, UnknownKeys};
+use super::reader::{Reader, UnknownKeys, is_unknown};
 use super::step::steps;
-use super::unsupported as no;
 use super::{JobStanza, Name, at};
 
 const KEYS: &[&str] = &[
     "docker",
     "machine",
     "macos",
+    "windows",
     "executor",
     "steps",
     "environment",
@@ -28,66 +29,112 @@ const KEYS: &[&str] = &[
     "branches",
     "circleci_ip_ranges",
     "retention",
+    "timeout",
+    "retry",
 ];
 
 /// Reads it; its name is kept even where the job is wrong, so that who requires it is not blamed.
-pub(super) fn job(entry: &Entry, reader: &mut Reader<'_, '_>) -> JobStanza {
+pub(super) fn job(entry: &Entry, reader: &mut Reader<'_>) -> JobStanza {
     let Entry { key, value } = entry;
+    let outer = reader.problems.current_use();
+    reader.problems.leave(value.via.or(outer));
     reader.check_name(&key.text, key.region, "the name of a job");
-    let kind = reader
-        .map(key, value)
-        .and_then(|map| match map.get("type") {
-            None => build(key, map, reader),
-            Some(entry) => {
-                let kind = reader.text(&entry.key, &entry.value)?;
-                match kind.as_str() {
-                    "build" => build(key, map, reader),
-                    "approval" => Some(JobKind::Approval),
-                    _ => {
-                        reader.unsupported(at(&entry.key, &entry.value), no::JOB_TYPE);
-                        None
-                    }
-                }
+    let map = reader.map(key, value);
+    let kind = map.and_then(|map| match map.get("type") {
+        None => build(key, map, reader),
+        Some(entry) => {
+            let word = reader.text(&entry.key, &entry.value)?;
+            match word.as_str() {
+                "build" => build(key, map, reader),
+                _ => idle_kind(&word, at(&entry.key, &entry.value), reader),
             }
-        });
+        }
+    });
+    let branches = map.and_then(|map| map.get("branches")).map(|entry| {
+        reader.ignore(entry.key.region, no::JOB_BRANCHES);
+        super::filter::filter(&entry.key, &entry.value, reader)
+    });
+    reader.problems.leave(outer);
     JobStanza {
         name: Name {
             text: key.text.to_string(),
             region: key.region,
         },
         kind,
-        takes_arguments: match &value.value {
-            Value::Map(map) => map.get("parameters").is_some(),
-            Value::Scalar(_) | Value::List(_) => false,
-        },
+        branches,
     }
 }
 
-fn build(job: &Key, map: &Map, reader: &mut Reader<'_, '_>) -> Option<JobKind> {
+/// The types of jobs that run nothing.
+const IDLE: &[&str] = &["approval", "no-op", "release", "lock", "unlock"];
+
+/// What a job of a type is that runs no steps; tells if there is no such type.
+pub(super) fn idle_kind(word: &str, region: Region, reader: &mut Reader<'_>) -> Option<JobKind> {
+    match word {
+        "approval" => Some(JobKind::Approval),
+        "no-op" => Some(JobKind::NoOp),
+        "release" => {
+            reader.ignore(region, no::RELEASE);
+            Some(JobKind::NoOp)
+        }
+        "lock" | "unlock" => {
+            reader.ignore(region, no::LOCK);
+            Some(JobKind::NoOp)
+        }
+        _ if is_unknown(word) => None,
+        _ => {
+            let known = IDLE.iter().copied().chain(["build"]);
+            let nearest = reader.problems.nearest(word, known);
+            let problem = reader
+                .problems
+                .error(region, format!("there is no type of jobs `{word}`"));
+            match nearest {
+                Some(_) => problem.suggest(nearest),
+                None => problem.help(format!("it is `build` or one of {}", IDLE.join(", "))),
+            };
+            None
+        }
+    }
+}
+
+fn build(job: &Key, map: &Map, reader: &mut Reader<'_>) -> Option<JobKind> {
     let runs_in = runs_in(job, map, reader);
     let mut variables = Vec::new();
     let mut working_directory = None;
     let mut shell = None;
+    let mut resource_class = resource_class_of_machine(map);
+    let mut parallelism = 1;
+    let mut timeout_ms = None;
+    let mut retry = 0;
     for entry in map.iter() {
         let Entry { key, value } = entry;
         match &*key.text {
-            "docker" | "machine" | "macos" | "executor" | "steps" | "type" | "description" => {}
+            "docker" | "machine" | "macos" | "windows" | "executor" | "steps" | "type"
+            | "description" | "branches" | "parameters" => {}
             "environment" => variables = environment(entry, Names::Shell, reader),
             "working_directory" => working_directory = directory(key, value, reader),
             "shell" => shell = reader.optional_text(key, value),
-            "parameters" => reader.unsupported(key.region, no::PARAMETERS),
-            "branches" => reader.unsupported(key.region, no::BRANCHES),
-            "resource_class" => reader.unsupported(key.region, no::RESOURCE_CLASS),
-            "circleci_ip_ranges" => reader.unsupported(key.region, no::IP_RANGES),
-            "retention" => reader.unsupported(key.region, no::RETENTION),
-            "parallelism" => {
-                let is_one = matches!(&value.value, Value::Scalar(scalar) if scalar.text == "1");
-                if !is_one {
-                    reader.unsupported(key.region, no::PARALLELISM);
+            "resource_class" => {
+                resource_class = reader.optional_text(key, value).or(resource_class);
+            }
+            "circleci_ip_ranges" => {
+                if reader.boolean(key, value) == Some(true) {
+                    reader.ignore(key.region, no::IP_RANGES);
                 }
             }
+            "retention" => reader.ignore(key.region, no::RETENTION),
+            "parallelism" => parallelism = reader.number(key, value, 1).unwrap_or(1),
+            "timeout" => timeout_ms = reader.duration(key, value),
+            "retry" => retry = reader.number(key, value, 0).unwrap_or(0),
             _ => reader.unknown_key(key, "a job", KEYS, UnknownKeys::Refused),
         }
+    }
+    if parallelism > MAX_PARALLELISM {
+        let region = map.get("parallelism").map(|entry| entry.value.region);
+        reader.problems.error(
+            region.unwrap_or(job.region),
+            format!("`parallelism` must not be more than {MAX_PARALLELISM}"),
+        );
     }
     let steps = match map.get("steps") {
         Some(entry) => steps(job, entry, reader),
@@ -102,18 +149,35 @@ fn build(job: &Key, map: &Map, reader: &mut Reader<'_, '_>) -> Option<JobKind> {
     let mut build = BuildSpec::new(runs_in?, steps?);
     build.environment = variables;
     build.shell = shell.filter(|shell| !shell.trim().is_empty());
+    build.resource_class = resource_class.filter(|class| !class.is_empty());
+    build.parallelism = parallelism;
+    build.timeout_ms = timeout_ms;
+    build.retry = retry;
     if let Some(directory) = working_directory {
         build.working_directory = directory;
     }
     Some(JobKind::Build(Box::new(build)))
 }
 
+/// On how many nodes a job may run at once; CircleCI's own highest limit.
+const MAX_PARALLELISM: u32 = 256;
+
+/// Machines may have it inside.
+fn resource_class_of_machine(map: &Map) -> Option<String> {
+    let machine = map.get("machine")?.value.as_map()?;
+    machine
+        .get("resource_class")?
+        .value
+        .as_text()
+        .map(str::to_owned)
+}
+
 /// Where a job's code is laid out: absolute, or from `~`; what is neither is taken from `~` too.
-fn directory(key: &Key, value: &Node, reader: &mut Reader<'_, '_>) -> Option<String> {
+fn directory(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Option<String> {
     let text = reader.optional_text(key, value)?;
     let trimmed = text.trim_end_matches('/');
     let is_home = trimmed == "~" || trimmed.starts_with("~/");
-    let fault = if text.is_empty() || reader.is_expression(&text) {
+    let fault = if text.is_empty() || is_unknown(&text) {
         return None;
     } else if text.split('/').any(|part| part == "..") {
         "must not lead upwards with `..`"

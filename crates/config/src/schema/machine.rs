@@ -1,12 +1,12 @@
 //! `docker` and `machine`: where a job's steps run.
 
-use model::{ImageSpec, RunsIn};
+use model::{ForeignSystem, ImageAuth, ImageSpec, RunsIn};
 
 use crate::read::{Entry, Key, Map, Node, Value};
 
 use super::environment::{Names, environment};
-use super::reader::{Reader, UnknownKeys};
-use super::unsupported as no;
+use super::ignored as no;
+use super::reader::{Reader, UnknownKeys, is_unknown};
 use super::{at, at_item, is_empty};
 
 /// The keys of an entry of `docker`.
@@ -24,51 +24,84 @@ const IMAGE_KEYS: &[&str] = &[
 /// The keys of `machine` as a map.
 const MACHINE_KEYS: &[&str] = &["image", "enabled", "docker_layer_caching", "resource_class"];
 
+/// The ways to say where a job runs.
+const PLACES: [&str; 4] = ["docker", "machine", "macos", "windows"];
+
 /// Reads it out of a job. None if there is none, or if it is wrong; that has been told then.
-pub(super) fn runs_in(job: &Key, map: &Map, reader: &mut Reader<'_, '_>) -> Option<RunsIn> {
-    if let Some(entry) = map.get("executor") {
-        reader.unsupported(entry.key.region, no::EXECUTORS);
+pub(super) fn runs_in(job: &Key, map: &Map, reader: &mut Reader<'_>) -> Option<RunsIn> {
+    let mut places = map
+        .iter()
+        .filter(|entry| PLACES.contains(&&*entry.key.text) && entry.value.as_bool() != Some(false));
+    let Some(first) = places.next() else {
+        tell_no_place(job, map, reader);
+        return None;
+    };
+    if let Some(second) = places.next() {
+        let related = reader
+            .problems
+            .related(first.key.region, format!("`{}` is here", first.key.text));
+        reader
+            .problems
+            .error(
+                second.key.region,
+                format!(
+                    "job `{}` has both `{}` and `{}`",
+                    job.text, first.key.text, second.key.text
+                ),
+            )
+            .help("keep one")
+            .related(related);
         return None;
     }
-    if let Some(entry) = map.get("macos") {
-        reader.unsupported(entry.key.region, no::MACOS);
-        return None;
-    }
-    let docker = map.get("docker");
-    let machine = map
-        .get("machine")
-        .filter(|entry| entry.value.as_bool() != Some(false));
-    match (docker, machine) {
-        (Some(docker), None) => images(docker, reader),
-        (None, Some(entry)) => machine_is_right(entry, reader).then_some(RunsIn::Machine),
-        (Some(docker), Some(machine)) => {
-            let related = reader
-                .problems
-                .related(docker.key.region, "`docker` is here");
-            reader
-                .problems
-                .error(
-                    machine.key.region,
-                    format!("job `{}` has both `docker` and `machine`", job.text),
-                )
-                .help("keep one")
-                .related(related);
-            None
-        }
-        (None, None) => {
-            reader
-                .problems
-                .error(
-                    job.region,
-                    format!("job `{}` does not say where it runs", job.text),
-                )
-                .help("add `docker: [{image: …}]` or `machine: true`");
-            None
-        }
+    match &*first.key.text {
+        "docker" => images(first, reader),
+        "machine" => machine(first, map, reader),
+        "macos" => macos(first, reader),
+        _ => Some(RunsIn::Foreign {
+            system: ForeignSystem::Windows,
+            image: String::new(),
+        }),
     }
 }
 
-fn images(entry: &Entry, reader: &mut Reader<'_, '_>) -> Option<RunsIn> {
+fn tell_no_place(job: &Key, map: &Map, reader: &mut Reader<'_>) {
+    // An executor that does not exist, or is of an orb that is not at hand, has been told.
+    if map.get("executor").is_some() {
+        return;
+    }
+    reader
+        .problems
+        .error(
+            job.region,
+            format!("job `{}` does not say where it runs", job.text),
+        )
+        .help("add `docker: [{image: …}]` or `machine: true`");
+}
+
+fn macos(entry: &Entry, reader: &mut Reader<'_>) -> Option<RunsIn> {
+    let Entry { key, value } = entry;
+    let map = reader.map(key, value)?;
+    let mut xcode = None;
+    for Entry { key, value } in map.iter() {
+        match &*key.text {
+            "xcode" => xcode = reader.text(key, value),
+            "resource_class" => {}
+            _ => reader.unknown_key(key, "`macos`", &["xcode"], UnknownKeys::Refused),
+        }
+    }
+    if map.get("xcode").is_none() {
+        reader
+            .problems
+            .error(key.region, "`macos` has no `xcode`")
+            .help("add the version: `xcode: 16.4.0`");
+    }
+    Some(RunsIn::Foreign {
+        system: ForeignSystem::Macos,
+        image: xcode?,
+    })
+}
+
+fn images(entry: &Entry, reader: &mut Reader<'_>) -> Option<RunsIn> {
     let Entry { key, value } = entry;
     let items = match &value.value {
         Value::List(items) if !items.is_empty() => items,
@@ -95,16 +128,13 @@ fn images(entry: &Entry, reader: &mut Reader<'_, '_>) -> Option<RunsIn> {
     };
     let images: Vec<Option<ImageSpec>> =
         items.iter().map(|item| image(key, item, reader)).collect();
-    if let Some(service) = items.get(1) {
-        reader.unsupported(service.region, no::SERVICES);
-    }
     images
         .into_iter()
         .collect::<Option<Vec<_>>>()
         .map(RunsIn::Containers)
 }
 
-fn image(docker: &Key, item: &Node, reader: &mut Reader<'_, '_>) -> Option<ImageSpec> {
+fn image(docker: &Key, item: &Node, reader: &mut Reader<'_>) -> Option<ImageSpec> {
     let Value::Map(map) = &item.value else {
         reader
             .problems
@@ -124,10 +154,13 @@ fn image(docker: &Key, item: &Node, reader: &mut Reader<'_, '_>) -> Option<Image
         let Entry { key, value } = entry;
         match &*key.text {
             "image" => image = image_reference(key, value, reader),
+            "name" => spec.name = reader.optional_text(key, value),
             "user" => spec.user = reader.optional_text(key, value),
             "environment" => spec.environment = environment(entry, Names::Any, reader),
-            "name" | "entrypoint" | "command" => reader.unsupported(key.region, no::IMAGE_OPTIONS),
-            "auth" | "aws_auth" => reader.unsupported(key.region, no::IMAGE_AUTH),
+            "entrypoint" => spec.entrypoint = arguments(key, value, reader),
+            "command" => spec.command = arguments(key, value, reader),
+            "auth" => spec.auth = auth(key, value, reader).or(spec.auth),
+            "aws_auth" => spec.auth = aws_auth(key, value, reader).or(spec.auth),
             _ => reader.unknown_key(key, "an image", IMAGE_KEYS, UnknownKeys::Refused),
         }
     }
@@ -141,10 +174,12 @@ fn image(docker: &Key, item: &Node, reader: &mut Reader<'_, '_>) -> Option<Image
     Some(spec)
 }
 
-fn image_reference(key: &Key, value: &Node, reader: &mut Reader<'_, '_>) -> Option<String> {
+fn image_reference(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Option<String> {
     let image = reader.text(key, value)?;
-    let is_expression = reader.is_expression(&image);
-    if image.is_empty() || (!is_expression && image.contains(char::is_whitespace)) {
+    if is_unknown(&image) {
+        return None;
+    }
+    if image.is_empty() || image.contains(char::is_whitespace) {
         reader.problems.error(
             at(key, value),
             format!("`{image}` can't be the name of an image"),
@@ -154,23 +189,140 @@ fn image_reference(key: &Key, value: &Node, reader: &mut Reader<'_, '_>) -> Opti
     Some(image)
 }
 
-/// Whether `machine` asks for something that there can be here.
-fn machine_is_right(entry: &Entry, reader: &mut Reader<'_, '_>) -> bool {
+/// A command line: a list of words, or one text that is split as a shell would.
+fn arguments(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Vec<String> {
+    match value.as_text() {
+        Some(text) => match shell_words(text) {
+            Some(words) => words,
+            None => {
+                reader.problems.error(
+                    at(key, value),
+                    format!("a quote in `{}` is never closed", key.text),
+                );
+                Vec::new()
+            }
+        },
+        None => reader.texts(key, value),
+    }
+}
+
+/// The words of a command line; none if a quote is not closed.
+fn shell_words(text: &str) -> Option<Vec<String>> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quote = None;
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match (quote, c) {
+            (Some(open), c) if c == open => quote = None,
+            (Some('\''), c) => word.get_or_insert_default().push(c),
+            (_, '\\') => {
+                if let Some(next) = chars.next() {
+                    word.get_or_insert_default().push(next);
+                }
+            }
+            (Some(_), c) => word.get_or_insert_default().push(c),
+            (None, '"' | '\'') => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            (None, c) if c.is_whitespace() => words.extend(word.take()),
+            (None, c) => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    quote.is_none().then_some(words)
+}
+
+fn auth(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Option<ImageAuth> {
+    let map = reader.map(key, value)?;
+    for entry in map.iter() {
+        if !matches!(&*entry.key.text, "username" | "password") {
+            let known = ["username", "password"];
+            reader.unknown_key(&entry.key, "`auth`", &known, UnknownKeys::Refused);
+        }
+    }
+    let field = |name| map.get(name).and_then(|entry| entry.value.as_text());
+    match (field("username"), field("password")) {
+        (Some(username), Some(password)) => Some(ImageAuth::Registry {
+            username: username.to_owned(),
+            password: password.to_owned(),
+        }),
+        (_, _) => {
+            reader
+                .problems
+                .error(key.region, "`auth` needs a `username` and a `password`")
+                .help("name variables of a context: `password: $DOCKERHUB_PASSWORD`");
+            None
+        }
+    }
+}
+
+fn aws_auth(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Option<ImageAuth> {
+    const KEYS: [&str; 3] = [
+        "aws_access_key_id",
+        "aws_secret_access_key",
+        "oidc_role_arn",
+    ];
+    let map = reader.map(key, value)?;
+    for entry in map.iter() {
+        if !KEYS.contains(&&*entry.key.text) {
+            reader.unknown_key(&entry.key, "`aws_auth`", &KEYS, UnknownKeys::Refused);
+        }
+    }
+    let field = |name| {
+        let entry = map.get(name)?;
+        entry.value.as_text().map(str::to_owned)
+    };
+    if let Some(role_arn) = field("oidc_role_arn") {
+        return Some(ImageAuth::AwsRole { role_arn });
+    }
+    match (field(KEYS[0]), field(KEYS[1])) {
+        (Some(access_key_id), Some(secret_access_key)) => Some(ImageAuth::AwsKey {
+            access_key_id,
+            secret_access_key,
+        }),
+        (_, _) => {
+            reader.problems.error(
+                key.region,
+                "`aws_auth` needs `aws_access_key_id` and `aws_secret_access_key`, or `oidc_role_arn`",
+            );
+            None
+        }
+    }
+}
+
+/// What a `machine` is, if there can be one.
+fn machine(entry: &Entry, job: &Map, reader: &mut Reader<'_>) -> Option<RunsIn> {
     let Entry { key, value } = entry;
+    let mut image = None;
+    let mut resource_class = job
+        .get("resource_class")
+        .and_then(|entry| entry.value.as_text())
+        .map(str::to_owned);
     match &value.value {
-        Value::Scalar(scalar) if scalar.as_bool().is_some() => true,
-        Value::Scalar(scalar) if !scalar.is_null() => machine_image(key, value, reader),
+        Value::Scalar(scalar) if scalar.as_bool().is_some() => {}
+        Value::Scalar(scalar) if matches!(scalar.text.as_str(), "true") => {}
+        Value::Scalar(scalar) if !scalar.is_null() => {
+            image = reader.text(key, value).map(|text| (text, at(key, value)));
+        }
         Value::Map(map) if !is_empty(value) => {
-            let mut right = true;
             for Entry { key, value } in map.iter() {
                 match &*key.text {
-                    "image" => right &= machine_image(key, value, reader),
-                    "resource_class" => reader.unsupported(key.region, no::RESOURCE_CLASS),
-                    "enabled" | "docker_layer_caching" => {}
+                    "image" => {
+                        let text = reader.optional_text(key, value);
+                        image = text.map(|text| (text, at(key, value)));
+                    }
+                    "resource_class" => resource_class = reader.optional_text(key, value),
+                    "enabled" => {}
+                    "docker_layer_caching" => {
+                        if reader.boolean(key, value) == Some(true) {
+                            reader.ignore(key.region, no::LAYER_CACHING);
+                        }
+                    }
                     _ => reader.unknown_key(key, "`machine`", MACHINE_KEYS, UnknownKeys::Refused),
                 }
             }
-            right
         }
         Value::Scalar(_) | Value::Map(_) | Value::List(_) => {
             reader
@@ -183,21 +335,43 @@ fn machine_is_right(entry: &Entry, reader: &mut Reader<'_, '_>) -> bool {
                     ),
                 )
                 .help("write `machine: true`");
-            false
+            return None;
         }
     }
+    let is_windows = |text: &str| text.to_ascii_lowercase().starts_with("windows");
+    let by_class = resource_class.as_deref().is_some_and(is_windows);
+    if by_class || image.as_ref().is_some_and(|(image, _)| is_windows(image)) {
+        return Some(RunsIn::Foreign {
+            system: ForeignSystem::Windows,
+            image: image.map(|(image, _)| image).unwrap_or_default(),
+        });
+    }
+    if let Some((image, region)) = image
+        && !is_unknown(&image)
+    {
+        reader.ignore(region, no::MACHINE_IMAGE);
+    }
+    Some(RunsIn::Machine)
 }
 
-fn machine_image(key: &Key, value: &Node, reader: &mut Reader<'_, '_>) -> bool {
-    let Some(image) = reader.text(key, value) else {
-        return false;
-    };
-    let is_windows = image.starts_with("windows");
-    let feature = if is_windows {
-        no::WINDOWS
-    } else {
-        no::MACHINE_IMAGE
-    };
-    reader.unsupported(at(key, value), feature);
-    !is_windows
+#[cfg(test)]
+mod tests {
+    use super::shell_words;
+
+    #[test]
+    fn command_lines_are_split_as_shells_do() {
+        for (text, words) in [
+            ("mysqld --a=b", Some(vec!["mysqld", "--a=b"])),
+            (
+                "sh -c 'a b' \"c d\"e",
+                Some(vec!["sh", "-c", "a b", "c de"]),
+            ),
+            ("a\\ b ''", Some(vec!["a b", ""])),
+            ("  ", Some(vec![])),
+            ("a 'b", None),
+        ] {
+            let words = words.map(|words| words.into_iter().map(str::to_owned).collect());
+            assert_eq!(shell_words(text), words, "{text}");
+        }
+    }
 }

@@ -1,25 +1,29 @@
 //! The tree to typed stanzas: what a config may hold, and a diagnostic for what it may not.
 //!
-//! Stanzas keep the names that they use, with their places, unresolved. What the language has and
-//! Popsicle has not yet is told once a file by `unsupported`, never passed over in silence.
+//! What is read here is what `expand` left: a config of version 2, without holes. Stanzas keep the names
+//! that they use, with their places, unresolved. What the language has and can't mean anything here is
+//! told once a file by `ignored`, never passed over in silence.
 
+mod built_in;
 mod environment;
-mod expression;
+mod filter;
+mod ignored;
 mod job;
 mod machine;
+mod paths;
 mod reader;
 mod step;
-mod unsupported;
 mod workflow;
 
-use std::collections::BTreeSet;
-
-use model::{JobKind, OutcomeKind};
+use model::{Concurrency, JobKind, OutcomeKind};
 
 use crate::diagnostic::Problems;
+use crate::expand::Expanded;
+use crate::pattern::Pattern;
 use crate::read::{Entry, Key, Map, Node, Region, Value};
+pub(crate) use paths::PathFilter;
 use reader::Reader;
-use unsupported as no;
+pub(crate) use workflow::JOB_USE_KEYS;
 
 /// A name where it stands.
 #[derive(Clone, Debug)]
@@ -32,10 +36,14 @@ pub(crate) struct Name {
 #[derive(Debug)]
 pub(crate) struct Config {
     pub(crate) jobs: Vec<JobStanza>,
+    /// The names of jobs that no workflow uses.
+    pub(crate) unused: Vec<Name>,
     /// None if the file leaves it to us.
     pub(crate) workflows: Option<Vec<WorkflowStanza>>,
-    /// Whether it uses orbs, which may hold jobs that we don't know.
-    pub(crate) has_orbs: bool,
+    /// Whether jobs may be missing, because they are of an orb that is not at hand.
+    pub(crate) is_open: bool,
+    /// Whether it makes the config that the pipeline goes on with.
+    pub(crate) setup: bool,
     /// Where to tell what is wrong with the file as a whole.
     pub(crate) region: Region,
 }
@@ -46,8 +54,8 @@ pub(crate) struct JobStanza {
     pub(crate) name: Name,
     /// None if it is wrong, which has been told.
     pub(crate) kind: Option<JobKind>,
-    /// Whether it has parameters.
-    pub(crate) takes_arguments: bool,
+    /// `branches` of a job, from before there were workflows.
+    pub(crate) branches: Option<FilterStanza>,
 }
 
 /// One entry of `workflows`.
@@ -55,21 +63,55 @@ pub(crate) struct JobStanza {
 pub(crate) struct WorkflowStanza {
     pub(crate) name: Name,
     pub(crate) jobs: Vec<JobUse>,
+    pub(crate) schedules: Vec<ScheduleStanza>,
+    pub(crate) max_auto_reruns: u32,
+    pub(crate) concurrency: Option<Concurrency>,
+    pub(crate) paths: Option<PathFilter>,
+}
+
+/// One entry of `triggers`.
+#[derive(Debug)]
+pub(crate) struct ScheduleStanza {
+    pub(crate) cron: String,
+    pub(crate) branches: FilterStanza,
 }
 
 /// One entry of a workflow's `jobs`.
 #[derive(Debug)]
 pub(crate) struct JobUse {
-    /// The job that it uses; for an approval, just its name.
+    /// The job that it uses; for a job that runs nothing, just its name.
     pub(crate) job: Name,
     /// `name`, if given.
     pub(crate) alias: Option<Name>,
     pub(crate) requires: Vec<RequireStanza>,
-    pub(crate) is_approval: bool,
-    /// Whether it stands for several jobs, whose names are not known.
-    pub(crate) has_matrix: bool,
-    /// Keys that only mean something as arguments to the job's parameters.
-    pub(crate) arguments: Vec<Name>,
+    /// What it is, if it says so itself and is none of `jobs`.
+    pub(crate) kind: Option<JobKind>,
+    pub(crate) contexts: Vec<String>,
+    pub(crate) filters: Filters,
+    pub(crate) serial_group: Option<String>,
+}
+
+/// What a job of a workflow is for.
+#[derive(Debug, Default)]
+pub(crate) struct Filters {
+    pub(crate) branches: Option<FilterStanza>,
+    pub(crate) tags: Option<FilterStanza>,
+    /// Whether an expression in their place does not hold.
+    pub(crate) refused: bool,
+}
+
+/// `only` and `ignore`.
+#[derive(Debug, Default)]
+pub(crate) struct FilterStanza {
+    pub(crate) only: Option<Vec<Filter>>,
+    pub(crate) ignore: Option<Vec<Filter>>,
+}
+
+/// One name or regular expression.
+#[derive(Debug)]
+pub(crate) struct Filter {
+    pub(crate) text: String,
+    pub(crate) pattern: Pattern,
 }
 
 /// One entry of `requires`.
@@ -92,59 +134,39 @@ const TOP_LEVEL: &[&str] = &[
     "job-groups",
 ];
 
-impl JobUse {
-    /// The keys that an entry may have, for suggestions.
-    pub(crate) fn known_keys() -> &'static [&'static str] {
-        workflow::JOB_USE_KEYS
+/// Reads what a file was expanded to, and the jobs that its workflows don't use. `none_run`: whether there
+/// were workflows whose conditions don't hold.
+pub(crate) fn config(
+    expanded: &Expanded,
+    written: &Node,
+    none_run: bool,
+    problems: &mut Problems,
+) -> Option<Config> {
+    let top = expanded.root.as_map()?;
+    let mut reader = Reader::new(problems);
+    if let Some(written) = written.as_map() {
+        suggest_top_level(written, &mut reader);
     }
-}
-
-/// Reads a whole file. None if it is no config at all; that has been told then.
-pub(crate) fn config(root: &Node, problems: &mut Problems<'_>) -> Option<Config> {
-    let Value::Map(top) = &root.value else {
-        if root.is_null() {
-            problems.file_error("the config is empty");
-        } else {
-            problems
-                .error(
-                    root.region,
-                    format!("a config is a map with `jobs`, not {}", root.describe()),
-                )
-                .help("begin with `version: 2.1` and `jobs:`");
-        }
-        return None;
-    };
-    let mut reader = Reader::new(problems, version(top));
-    reader.check_version(top);
-    for (key, feature) in [
-        ("orbs", no::ORBS),
-        ("commands", no::COMMANDS),
-        ("executors", no::EXECUTORS),
-        ("parameters", no::PARAMETERS),
-        ("job-groups", no::JOB_GROUPS),
-    ] {
-        if let Some(entry) = top.get(key).filter(|entry| !is_empty(&entry.value)) {
-            reader.unsupported(entry.key.region, feature);
-        }
-    }
-    if let Some(entry) = top.get("setup")
-        && entry.value.as_bool() != Some(false)
-    {
-        reader.unsupported(entry.key.region, no::SETUP);
-    }
-    reader.commands = names_in(top, "commands");
-    reader.orbs = names_in(top, "orbs");
-    suggest_top_level(top, &mut reader);
-
+    let unused = expanded.unused.iter().map(|entry| {
+        // What is wrong in it is told, the job itself is of no use.
+        job::job(entry, &mut reader).name
+    });
+    let unused = unused.collect();
+    let region = expanded.root.region;
     let config = Config {
-        jobs: jobs(top, &mut reader),
+        jobs: jobs(top, written, &mut reader),
+        unused,
         workflows: top
             .get("workflows")
-            .map(|entry| workflow::workflows(entry, &mut reader)),
-        has_orbs: top.get("orbs").is_some(),
-        region: Region::point(root.region.line, root.region.column),
+            .map(|entry| workflow::workflows(entry, none_run, &mut reader)),
+        is_open: expanded.is_open,
+        setup: top.get("setup").is_some(),
+        region: Region::point(region.file, region.line, region.column),
     };
-    if top.get("jobs").is_none() && config.workflows.is_none() {
+    let has_jobs = written
+        .as_map()
+        .is_some_and(|top| top.get("jobs").is_some());
+    if !has_jobs && config.workflows.is_none() {
         reader
             .problems
             .error(config.region, "the config has no `jobs`")
@@ -154,65 +176,30 @@ pub(crate) fn config(root: &Node, problems: &mut Problems<'_>) -> Option<Config>
     Some(config)
 }
 
-/// Which version of the language a file is in, as far as reading it goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Version {
-    V2_0,
-    V2_1,
-}
-
-fn version(top: &Map) -> Version {
-    match top.get("version").map(|entry| &entry.value.value) {
-        Some(Value::Scalar(scalar)) if matches!(scalar.text.as_str(), "2" | "2.0") => Version::V2_0,
-        _ => Version::V2_1,
-    }
-}
-
-impl Reader<'_, '_> {
-    fn check_version(&mut self, top: &Map) {
-        let Some(Entry { key, value }) = top.get("version") else {
-            let region = Region::point(1, 1);
-            self.problems
-                .warning(region, "the config does not say its `version`")
-                .help("it is read as `version: 2.1`");
-            return;
-        };
-        if let Value::Scalar(scalar) = &value.value
-            && matches!(scalar.text.as_str(), "2" | "2.0" | "2.1")
-        {
-            return;
+fn jobs(top: &Map, written: &Node, reader: &mut Reader<'_>) -> Vec<JobStanza> {
+    let written = written.as_map().and_then(|top| top.get("jobs"));
+    if let Some(Entry { key, value }) = written {
+        if is_empty(value) {
+            // With orbs or only approvals, workflows may do without jobs of the file's own.
+            if top.get("workflows").is_none() {
+                reader
+                    .problems
+                    .error(key.region, "`jobs` holds no job")
+                    .help("add a job below it");
+            }
+        } else {
+            reader.map(key, value);
         }
-        self.problems
-            .error(
-                at(key, value),
-                "this `version` of the language is not known",
-            )
-            .help("write `version: 2.1`");
     }
-}
-
-fn jobs(top: &Map, reader: &mut Reader<'_, '_>) -> Vec<JobStanza> {
-    let Some(Entry { key, value }) = top.get("jobs") else {
-        return Vec::new();
-    };
-    if is_empty(value) {
-        // With orbs or only approvals, workflows may do without jobs of the file's own.
-        if top.get("workflows").is_none() {
-            reader
-                .problems
-                .error(key.region, "`jobs` holds no job")
-                .help("add a job below it");
-        }
-        return Vec::new();
-    }
-    let Some(map) = reader.map(key, value) else {
-        return Vec::new();
-    };
-    map.iter().map(|entry| job::job(entry, reader)).collect()
+    let jobs = top.get("jobs").and_then(|entry| entry.value.as_map());
+    jobs.into_iter()
+        .flat_map(Map::iter)
+        .map(|entry| job::job(entry, reader))
+        .collect()
 }
 
 /// A misspelt `jobs` or `workflows` would be taken for a home of anchors.
-fn suggest_top_level(top: &Map, reader: &mut Reader<'_, '_>) {
+fn suggest_top_level(top: &Map, reader: &mut Reader<'_>) {
     for entry in top.iter() {
         // `_jobs` and `.jobs` are how people name a home of anchors.
         let is_typo = entry.key.text.starts_with(char::is_alphanumeric)
@@ -231,13 +218,6 @@ fn suggest_top_level(top: &Map, reader: &mut Reader<'_, '_>) {
                 )
                 .suggest(nearest);
         }
-    }
-}
-
-fn names_in(top: &Map, key: &str) -> BTreeSet<String> {
-    match top.get(key).map(|entry| &entry.value.value) {
-        Some(Value::Map(map)) => map.iter().map(|entry| entry.key.text.to_string()).collect(),
-        _ => BTreeSet::new(),
     }
 }
 

@@ -1,22 +1,16 @@
-//! What every stanza needs to read its values: wanted types, unknown keys, what is not supported yet.
-
-use std::collections::BTreeSet;
+//! What every stanza needs to read its values: wanted types, unknown keys, what is ignored.
 
 use crate::diagnostic::Problems;
+use crate::expand::UNKNOWN;
 use crate::read::{Key, Map, Node, Region, Value};
 use crate::suggest::nearest;
 
-use super::unsupported::{Feature, Uses};
-use super::{Name, Version, at, expression};
+use super::ignored::{Feature, Uses};
+use super::{Name, at, at_item};
 
 /// Reads one file's stanzas.
-pub(super) struct Reader<'r, 'p> {
-    pub(super) problems: &'r mut Problems<'p>,
-    pub(super) version: Version,
-    /// The file's own commands, which steps may name.
-    pub(super) commands: BTreeSet<String>,
-    /// The orbs that it imports, before the `/` in names.
-    pub(super) orbs: BTreeSet<String>,
+pub(super) struct Reader<'r> {
+    pub(super) problems: &'r mut Problems,
     uses: Uses,
 }
 
@@ -29,23 +23,20 @@ pub(super) enum UnknownKeys {
     Doubted,
 }
 
-impl<'r, 'p> Reader<'r, 'p> {
-    pub(super) fn new(problems: &'r mut Problems<'p>, version: Version) -> Self {
+impl<'r> Reader<'r> {
+    pub(super) fn new(problems: &'r mut Problems) -> Self {
         Self {
             problems,
-            version,
-            commands: BTreeSet::new(),
-            orbs: BTreeSet::new(),
             uses: Uses::default(),
         }
     }
 
-    /// Tells what was used and is not supported.
+    /// Tells what was used and means nothing here.
     pub(super) fn finish(self) {
         self.uses.tell(self.problems);
     }
 
-    pub(super) fn unsupported(&mut self, region: Region, feature: Feature) {
+    pub(super) fn ignore(&mut self, region: Region, feature: Feature) {
         self.uses.add(region, feature);
     }
 
@@ -58,13 +49,13 @@ impl<'r, 'p> Reader<'r, 'p> {
         None
     }
 
-    /// The value as a text, references to parameters noticed and `\<<` unescaped; tells if it is no
-    /// text. Numbers and booleans are texts too, just as they are written.
+    /// The value as a text; tells if it is none. Numbers and booleans are texts too, just as they are
+    /// written.
     pub(super) fn text(&mut self, key: &Key, value: &Node) -> Option<String> {
         if let Value::Scalar(scalar) = &value.value
             && !scalar.is_null()
         {
-            return Some(self.expanded(&scalar.text, at(key, value)));
+            return Some(scalar.text.clone());
         }
         self.wrong_type(key, value, "a string");
         None
@@ -102,20 +93,86 @@ impl<'r, 'p> Reader<'r, 'p> {
         false
     }
 
-    /// Whether a text refers to a parameter or a pipeline value; 2.0 has none.
-    pub(super) fn is_expression(&self, text: &str) -> bool {
-        self.version == Version::V2_1 && expression::is_in(text)
+    /// The value as a whole number that is at least so large; tells if it is none.
+    pub(super) fn number(&mut self, key: &Key, value: &Node, least: u32) -> Option<u32> {
+        let text = value.as_text().unwrap_or_default().trim();
+        match text.parse::<u32>() {
+            Ok(number) if number >= least => Some(number),
+            Ok(_) => {
+                self.problems.error(
+                    at(key, value),
+                    format!("`{}` must be at least {least}", key.text),
+                );
+                None
+            }
+            Err(_) if is_unknown(text) => None,
+            Err(_) => {
+                self.wrong_type(key, value, "a whole number");
+                None
+            }
+        }
     }
 
-    /// A text as the language means it.
-    pub(super) fn expanded(&mut self, text: &str, region: Region) -> String {
-        match self.version {
-            Version::V2_0 => text.to_owned(),
-            Version::V2_1 => {
-                if self.is_expression(text) {
-                    self.unsupported(region, super::unsupported::EXPRESSIONS);
-                }
-                text.replace("\\<<", "<<")
+    /// The value as a boolean; tells if it is none.
+    pub(super) fn boolean(&mut self, key: &Key, value: &Node) -> Option<bool> {
+        match (value.as_bool(), value.as_text()) {
+            (Some(truth), _) => Some(truth),
+            (None, Some("true")) => Some(true),
+            (None, Some("false")) => Some(false),
+            (None, Some(text)) if is_unknown(text) => None,
+            (None, _) => {
+                self.wrong_type(key, value, "a boolean");
+                None
+            }
+        }
+    }
+
+    /// The value as a list of texts, where one alone is as good; tells what is none.
+    pub(super) fn texts(&mut self, key: &Key, value: &Node) -> Vec<String> {
+        match &value.value {
+            Value::Scalar(scalar) if scalar.is_null() => Vec::new(),
+            Value::Scalar(_) => self.text(key, value).into_iter().collect(),
+            Value::List(items) => items
+                .iter()
+                .filter_map(|item| {
+                    if item.as_text().is_none() {
+                        self.problems.error(
+                            at_item(key, item),
+                            format!(
+                                "an entry of `{}` must be a string, not {}",
+                                key.text,
+                                item.describe()
+                            ),
+                        );
+                    }
+                    item.as_text().map(str::to_owned)
+                })
+                .collect(),
+            Value::Map(_) => {
+                self.wrong_type(key, value, "a list");
+                Vec::new()
+            }
+        }
+    }
+
+    /// The value as a duration in milliseconds; tells if it is none.
+    pub(super) fn duration(&mut self, key: &Key, value: &Node) -> Option<u64> {
+        let text = self.optional_text(key, value)?;
+        if is_unknown(&text) {
+            return None;
+        }
+        match crate::duration::parse(&text) {
+            Ok(ms) => Some(ms),
+            Err(fault) => {
+                let problem = self.problems.error(
+                    at(key, value),
+                    format!("`{}` is no duration: {}", key.text, fault.message),
+                );
+                match fault.help {
+                    Some(help) => problem.help(help),
+                    None => problem.help("write it as `10m` or `1h30m`"),
+                };
+                None
             }
         }
     }
@@ -153,4 +210,9 @@ impl<'r, 'p> Reader<'r, 'p> {
             }
         }
     }
+}
+
+/// Whether a text stands for a value that is missing or wrong, which has been told.
+pub(super) fn is_unknown(text: &str) -> bool {
+    text.contains(UNKNOWN)
 }

@@ -2,30 +2,13 @@
 
 use model::{RunStep, StepAction, StepSpec, StepWhen};
 
-use crate::read::{Entry, Key, Map, Node, Region, Value};
+use crate::read::{Entry, Key, Map, Node, Value};
 use crate::suggest::nearest;
 
 use super::environment::{Names, environment};
-use super::reader::{Reader, UnknownKeys};
-use super::unsupported::{self as no, Feature};
-use super::{at, at_item};
-
-/// The built-in steps, for suggestions.
-const STEPS: &[&str] = &[
-    "run",
-    "checkout",
-    "save_cache",
-    "restore_cache",
-    "store_artifacts",
-    "store_test_results",
-    "persist_to_workspace",
-    "attach_workspace",
-    "add_ssh_keys",
-    "setup_remote_docker",
-    "deploy",
-    "when",
-    "unless",
-];
+use super::ignored as no;
+use super::reader::{Reader, UnknownKeys, is_unknown};
+use super::{at, at_item, built_in};
 
 const RUN_KEYS: &[&str] = &[
     "name",
@@ -40,27 +23,21 @@ const RUN_KEYS: &[&str] = &[
     "auto_rerun_delay",
 ];
 
-/// What CircleCI shows for a checkout.
-const CHECKOUT_NAME: &str = "Checkout code";
-
 /// Reads them. None if there are none, or one is wrong; that has been told then.
-pub(super) fn steps(
-    job: &Key,
-    entry: &Entry,
-    reader: &mut Reader<'_, '_>,
-) -> Option<Vec<StepSpec>> {
+pub(super) fn steps(job: &Key, entry: &Entry, reader: &mut Reader<'_>) -> Option<Vec<StepSpec>> {
     let Entry { key, value } = entry;
     let mut specs = Vec::new();
     let right = match &value.value {
         Value::List(items) if !items.is_empty() => {
             let mut right = true;
             for item in items {
+                let outer = reader.problems.current_use();
+                reader.problems.leave(item.via.or(outer));
                 right &= step(key, item, reader, &mut specs);
+                reader.problems.leave(outer);
             }
             right
         }
-        // `steps: checkout` is one step.
-        Value::Scalar(scalar) if !scalar.is_null() => step(key, value, reader, &mut specs),
         Value::List(_) | Value::Scalar(_) => {
             reader
                 .problems
@@ -71,30 +48,21 @@ pub(super) fn steps(
                 .help("add at least one step, such as `- run: make`");
             false
         }
-        Value::Map(_) => {
-            reader
-                .problems
-                .error(key.region, "`steps` must be a list, not a map")
-                .help("begin each step with `-`");
-            false
-        }
+        Value::Map(_) => false,
     };
     right.then_some(specs)
 }
 
-/// Adds one step; false if it is wrong, which has been told. What is only ignored adds nothing.
-fn step(steps: &Key, item: &Node, reader: &mut Reader<'_, '_>, specs: &mut Vec<StepSpec>) -> bool {
+/// Adds one step; false if it is wrong, which has been told.
+fn step(steps: &Key, item: &Node, reader: &mut Reader<'_>, specs: &mut Vec<StepSpec>) -> bool {
     match &item.value {
         Value::Scalar(scalar) if !scalar.is_null() => {
-            let name = scalar.text.as_str();
-            if name == "checkout" {
-                specs.push(checkout(None));
-                return true;
-            }
-            other_step(name, at(steps, item), reader)
+            let key = Key::new(&scalar.text, item.region);
+            let nothing = Node::word(item.region, "");
+            add(&key, &nothing, reader, specs)
         }
         Value::Map(map) => match map.only() {
-            Some(entry) => keyed_step(entry, reader, specs),
+            Some(entry) => add(&entry.key, &entry.value, reader, specs),
             None => {
                 several_keys(map, item, reader);
                 false
@@ -117,94 +85,23 @@ fn step(steps: &Key, item: &Node, reader: &mut Reader<'_, '_>, specs: &mut Vec<S
     }
 }
 
-fn keyed_step(entry: &Entry, reader: &mut Reader<'_, '_>, specs: &mut Vec<StepSpec>) -> bool {
-    let Entry { key, value } = entry;
-    match &*key.text {
-        "run" => match run(key, value, reader) {
-            Some(spec) => {
-                specs.push(spec);
-                true
-            }
-            None => false,
-        },
-        "checkout" => {
-            let path = checkout_path(key, value, reader);
-            specs.push(checkout(path));
-            true
+fn add(key: &Key, value: &Node, reader: &mut Reader<'_>, specs: &mut Vec<StepSpec>) -> bool {
+    let spec = match &*key.text {
+        "run" => run(key, value, reader),
+        "deploy" => {
+            reader.ignore(key.region, no::DEPLOY);
+            run(key, value, reader)
         }
-        name => other_step(name, key.region, reader),
-    }
-}
-
-/// A step that is neither `run` nor `checkout`; whether it is right, and just does nothing.
-fn other_step(name: &str, region: Region, reader: &mut Reader<'_, '_>) -> bool {
-    if let Some(feature) = unsupported_step(name) {
-        reader.unsupported(region, feature);
-        return true;
-    }
-    // The import or definition has been told as unsupported; its use is no news.
-    let is_from_orb = name
-        .split_once('/')
-        .is_some_and(|(orb, _)| reader.orbs.contains(orb));
-    if reader.commands.contains(name) || is_from_orb {
-        return false;
-    }
-    if reader.is_expression(name) {
-        reader.expanded(name, region);
-        return false;
-    }
-    if let Some((orb, _)) = name.split_once('/') {
-        reader
-            .problems
-            .error(
-                region,
-                format!(
-                    "the step `{name}` is of an orb `{orb}`, which this config does not import"
-                ),
-            )
-            .help("`orbs` are not supported yet");
-        return false;
-    }
-    if name == "run" {
-        reader
-            .problems
-            .error(region, "`run` has no command")
-            .help("write `run: make`, or a map with `command`");
-        return false;
-    }
-    let commands = reader.commands.iter().map(String::as_str);
-    let nearest = reader
-        .problems
-        .nearest(name, STEPS.iter().copied().chain(commands));
-    let problem = reader
-        .problems
-        .error(region, format!("there is no step `{name}`"));
-    match nearest {
-        Some(_) => problem.suggest(nearest),
-        None => problem.help("write `- run: …` for a command"),
+        // What else there is was told where commands are looked up.
+        _ => built_in::step(key, value, reader),
     };
-    false
-}
-
-fn unsupported_step(name: &str) -> Option<Feature> {
-    Some(match name {
-        "save_cache" => no::SAVE_CACHE,
-        "restore_cache" => no::RESTORE_CACHE,
-        "store_artifacts" => no::ARTIFACTS,
-        "store_test_results" => no::TEST_RESULTS,
-        "persist_to_workspace" => no::PERSIST,
-        "attach_workspace" => no::ATTACH,
-        "add_ssh_keys" => no::SSH_KEYS,
-        "setup_remote_docker" => no::REMOTE_DOCKER,
-        "deploy" => no::DEPLOY,
-        "when" | "unless" => no::CONDITIONS,
-        "steps" => no::STEPS,
-        _ => return None,
-    })
+    let right = spec.is_some();
+    specs.extend(spec);
+    right
 }
 
 /// A step has one key; more of them mostly means that the keys of `run` are not indented.
-fn several_keys(map: &Map, item: &Node, reader: &mut Reader<'_, '_>) {
+fn several_keys(map: &Map, item: &Node, reader: &mut Reader<'_>) {
     let Some(first) = map.iter().next() else {
         reader
             .problems
@@ -234,30 +131,7 @@ fn several_keys(map: &Map, item: &Node, reader: &mut Reader<'_, '_>) {
         ));
 }
 
-fn checkout(path: Option<String>) -> StepSpec {
-    StepSpec {
-        name: CHECKOUT_NAME.to_owned(),
-        when: StepWhen::OnSuccess,
-        action: StepAction::Checkout { path },
-    }
-}
-
-fn checkout_path(key: &Key, value: &Node, reader: &mut Reader<'_, '_>) -> Option<String> {
-    if value.is_null() {
-        return None;
-    }
-    let mut path = None;
-    for Entry { key, value } in reader.map(key, value)?.iter() {
-        match &*key.text {
-            "path" => path = reader.optional_text(key, value),
-            "method" => reader.unsupported(key.region, no::CHECKOUT_METHOD),
-            _ => reader.unknown_key(key, "`checkout`", &["path", "method"], UnknownKeys::Doubted),
-        }
-    }
-    path
-}
-
-fn run(key: &Key, value: &Node, reader: &mut Reader<'_, '_>) -> Option<StepSpec> {
+fn run(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Option<StepSpec> {
     match &value.value {
         Value::Scalar(scalar) if !scalar.is_null() => {
             let command = command(key, value, reader)?;
@@ -285,7 +159,7 @@ fn run(key: &Key, value: &Node, reader: &mut Reader<'_, '_>) -> Option<StepSpec>
     }
 }
 
-fn run_map(run: &Key, map: &Map, reader: &mut Reader<'_, '_>) -> Option<StepSpec> {
+fn run_map(run: &Key, map: &Map, reader: &mut Reader<'_>) -> Option<StepSpec> {
     let mut name = None;
     let mut when = StepWhen::OnSuccess;
     let mut step = RunStep::default();
@@ -302,13 +176,12 @@ fn run_map(run: &Key, map: &Map, reader: &mut Reader<'_, '_>) -> Option<StepSpec
             "environment" => step.environment = environment(entry, Names::Shell, reader),
             "working_directory" => step.working_directory = reader.optional_text(key, value),
             "shell" => step.shell = reader.optional_text(key, value),
-            "background" => {
-                if value.as_bool() != Some(false) {
-                    reader.unsupported(key.region, no::BACKGROUND);
-                }
+            "background" => step.background = reader.boolean(key, value).unwrap_or(false),
+            "no_output_timeout" => step.no_output_timeout_ms = reader.duration(key, value),
+            "max_auto_reruns" => step.max_auto_reruns = reader.number(key, value, 0).unwrap_or(0),
+            "auto_rerun_delay" => {
+                step.auto_rerun_delay_ms = reader.duration(key, value).unwrap_or(0);
             }
-            "no_output_timeout" => reader.unsupported(key.region, no::NO_OUTPUT_TIMEOUT),
-            "max_auto_reruns" | "auto_rerun_delay" => reader.unsupported(key.region, no::RERUNS),
             // Told below, as the missing command.
             text if is_command_typo(text) => {}
             _ => reader.unknown_key(key, "`run`", RUN_KEYS, UnknownKeys::Doubted),
@@ -326,7 +199,7 @@ fn run_map(run: &Key, map: &Map, reader: &mut Reader<'_, '_>) -> Option<StepSpec
     Some(run_spec(name.as_deref(), when, step))
 }
 
-fn command(key: &Key, value: &Node, reader: &mut Reader<'_, '_>) -> Option<String> {
+fn command(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Option<String> {
     let command = reader.text(key, value)?;
     if command.trim().is_empty() {
         reader
@@ -338,7 +211,7 @@ fn command(key: &Key, value: &Node, reader: &mut Reader<'_, '_>) -> Option<Strin
     Some(command)
 }
 
-fn run_when(key: &Key, value: &Node, reader: &mut Reader<'_, '_>) -> StepWhen {
+pub(super) fn run_when(key: &Key, value: &Node, reader: &mut Reader<'_>) -> StepWhen {
     const WORDS: [(&str, StepWhen); 3] = [
         ("on_success", StepWhen::OnSuccess),
         ("on_fail", StepWhen::OnFail),
@@ -350,7 +223,7 @@ fn run_when(key: &Key, value: &Node, reader: &mut Reader<'_, '_>) -> StepWhen {
     if let Some((_, when)) = WORDS.iter().find(|(word, _)| *word == text) {
         return *when;
     }
-    if !reader.is_expression(&text) {
+    if !is_unknown(&text) {
         let nearest = reader.problems.nearest(&text, WORDS.map(|(word, _)| word));
         let problem = reader
             .problems
@@ -376,7 +249,7 @@ fn run_spec(name: Option<&str>, when: StepWhen, run: RunStep) -> StepSpec {
 }
 
 /// The first line with something in it, short enough for a heading.
-fn one_line(text: &str) -> Option<String> {
+pub(super) fn one_line(text: &str) -> Option<String> {
     const MAX_CHARS: usize = 200;
     let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
     let line: String = line

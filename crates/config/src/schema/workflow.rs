@@ -1,12 +1,17 @@
 //! `workflows`: which jobs run, and after which others.
 
-use model::OutcomeKind;
+use model::{Concurrency, OutcomeKind};
 
+use crate::cron::Cron;
 use crate::read::{Entry, Key, Map, Node, Value};
 
-use super::reader::{Reader, UnknownKeys};
-use super::unsupported as no;
-use super::{JobUse, Name, RequireStanza, WorkflowStanza, at, at_item, is_empty};
+use super::filter::filter;
+use super::job::idle_kind;
+use super::paths::paths;
+use super::reader::{Reader, UnknownKeys, is_unknown};
+use super::{
+    Filters, JobUse, Name, RequireStanza, ScheduleStanza, WorkflowStanza, at, at_item, is_empty,
+};
 
 const KEYS: &[&str] = &[
     "jobs",
@@ -15,10 +20,12 @@ const KEYS: &[&str] = &[
     "triggers",
     "max_auto_reruns",
     "description",
+    "concurrency",
+    "paths",
 ];
 
 /// The keys of an entry of a workflow's `jobs`; others are arguments to the job's parameters.
-pub(super) const JOB_USE_KEYS: &[&str] = &[
+pub(crate) const JOB_USE_KEYS: &[&str] = &[
     "requires",
     "name",
     "type",
@@ -54,7 +61,11 @@ const STATUSES: &[(&str, &[OutcomeKind])] = &[
 ];
 
 /// Reads all of them; what is wrong is told and left out.
-pub(super) fn workflows(entry: &Entry, reader: &mut Reader<'_, '_>) -> Vec<WorkflowStanza> {
+pub(super) fn workflows(
+    entry: &Entry,
+    none_run: bool,
+    reader: &mut Reader<'_>,
+) -> Vec<WorkflowStanza> {
     let Entry { key, value } = entry;
     let mut stanzas = Vec::new();
     if !is_empty(value) {
@@ -71,6 +82,17 @@ pub(super) fn workflows(entry: &Entry, reader: &mut Reader<'_, '_>) -> Vec<Workf
         if map.iter().any(|entry| &*entry.key.text != "version") {
             return stanzas;
         }
+        // What is left of a config whose conditions all don't hold.
+        if none_run {
+            return stanzas;
+        }
+        if !map.is_empty() {
+            reader
+                .problems
+                .warning(key.region, "`workflows` holds no workflow")
+                .help("nothing runs");
+            return stanzas;
+        }
     }
     reader
         .problems
@@ -79,7 +101,7 @@ pub(super) fn workflows(entry: &Entry, reader: &mut Reader<'_, '_>) -> Vec<Workf
     stanzas
 }
 
-fn workflow(entry: &Entry, reader: &mut Reader<'_, '_>) -> Option<WorkflowStanza> {
+fn workflow(entry: &Entry, reader: &mut Reader<'_>) -> Option<WorkflowStanza> {
     let Entry { key, value } = entry;
     reader.check_name(&key.text, key.region, "the name of a workflow");
     if value.is_null() {
@@ -87,13 +109,27 @@ fn workflow(entry: &Entry, reader: &mut Reader<'_, '_>) -> Option<WorkflowStanza
         return None;
     }
     let map = reader.map(key, value)?;
+    let mut stanza = WorkflowStanza {
+        name: Name {
+            text: key.text.to_string(),
+            region: key.region,
+        },
+        jobs: Vec::new(),
+        schedules: Vec::new(),
+        max_auto_reruns: 0,
+        concurrency: None,
+        paths: None,
+    };
     for Entry { key, value } in map.iter() {
         match &*key.text {
             "jobs" | "description" => {}
-            "when" | "unless" => reader.unsupported(key.region, no::CONDITIONS),
             "triggers" if is_empty(value) => {}
-            "triggers" => reader.unsupported(key.region, no::TRIGGERS),
-            "max_auto_reruns" => reader.unsupported(key.region, no::RERUNS),
+            "triggers" => stanza.schedules = triggers(key, value, reader),
+            "max_auto_reruns" => {
+                stanza.max_auto_reruns = reader.number(key, value, 0).unwrap_or(0);
+            }
+            "concurrency" => stanza.concurrency = concurrency(key, value, reader),
+            "paths" => stanza.paths = Some(paths(key, value, reader)),
             _ => reader.unknown_key(key, "a workflow", KEYS, UnknownKeys::Refused),
         }
     }
@@ -118,20 +154,129 @@ fn workflow(entry: &Entry, reader: &mut Reader<'_, '_>) -> Option<WorkflowStanza
             return None;
         }
     };
-    let uses = items
+    stanza.jobs = items
         .iter()
         .filter_map(|item| job_use(key, item, reader))
         .collect();
-    Some(WorkflowStanza {
-        name: Name {
-            text: key.text.to_string(),
-            region: key.region,
-        },
-        jobs: uses,
+    Some(stanza)
+}
+
+fn triggers(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Vec<ScheduleStanza> {
+    let Some(items) = value.as_list() else {
+        reader.wrong_type(key, value, "a list");
+        return Vec::new();
+    };
+    items
+        .iter()
+        .filter_map(|item| {
+            let entry = item.as_map().and_then(Map::only);
+            match entry {
+                Some(entry) if &*entry.key.text == "schedule" => schedule(entry, reader),
+                Some(_) | None => {
+                    reader
+                        .problems
+                        .error(
+                            at_item(key, item),
+                            "a trigger of a workflow must be a `schedule`",
+                        )
+                        .help("write `- schedule: {cron: \"0 0 * * *\", filters: …}`");
+                    None
+                }
+            }
+        })
+        .collect()
+}
+
+fn schedule(entry: &Entry, reader: &mut Reader<'_>) -> Option<ScheduleStanza> {
+    let Entry { key, value } = entry;
+    let map = reader.map(key, value)?;
+    for Entry { key, .. } in map.iter() {
+        if !matches!(&*key.text, "cron" | "filters") {
+            let known = ["cron", "filters"];
+            reader.unknown_key(key, "a `schedule`", &known, UnknownKeys::Refused);
+        }
+    }
+    let Some(cron) = map.get("cron") else {
+        reader
+            .problems
+            .error(key.region, "a `schedule` has no `cron`")
+            .help("add `cron: \"0 0 * * *\"`");
+        return None;
+    };
+    let text = reader.text(&cron.key, &cron.value)?;
+    if !is_unknown(&text) {
+        check_cron(&text, cron, reader);
+    }
+    let branches = map
+        .get("filters")
+        .and_then(|filters| reader.map(&filters.key, &filters.value))
+        .and_then(|filters| filters.get("branches"))
+        .map(|entry| filter(&entry.key, &entry.value, reader));
+    let Some(branches) = branches else {
+        reader
+            .problems
+            .error(key.region, "a `schedule` has no `filters` with `branches`")
+            .help("add `filters: {branches: {only: main}}`");
+        return None;
+    };
+    Some(ScheduleStanza {
+        cron: text,
+        branches,
     })
 }
 
-fn tell_no_jobs(workflow: &Key, reader: &mut Reader<'_, '_>) {
+fn check_cron(text: &str, entry: &Entry, reader: &mut Reader<'_>) {
+    let place = at(&entry.key, &entry.value);
+    let tell = |problem: &mut crate::Diagnostic, fault: &crate::fault::Fault| {
+        if let Some(help) = &fault.help {
+            problem.help(help.clone());
+        }
+    };
+    match Cron::parse(text) {
+        Ok(cron) => {
+            for doubt in cron.doubts() {
+                let message = format!("the schedule `{text}`: {}", doubt.message);
+                tell(reader.problems.warning(place, message), doubt);
+            }
+        }
+        Err(fault) => {
+            let message = format!("`{text}` is no schedule: {}", fault.message);
+            tell(reader.problems.error(place, message), &fault);
+        }
+    }
+}
+
+fn concurrency(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Option<Concurrency> {
+    const KEYS: [&str; 2] = ["group", "cancel-in-progress"];
+    if let Some(group) = value.as_text() {
+        return Some(Concurrency {
+            group: group.to_owned(),
+            cancel_in_progress: false,
+        });
+    }
+    let map = reader.map(key, value)?;
+    for Entry { key, .. } in map.iter() {
+        if !KEYS.contains(&&*key.text) {
+            reader.unknown_key(key, "`concurrency`", &KEYS, UnknownKeys::Refused);
+        }
+    }
+    let Some(group) = map.get(KEYS[0]) else {
+        reader
+            .problems
+            .error(key.region, "`concurrency` has no `group`")
+            .help("add what those that must not run at once have in common");
+        return None;
+    };
+    let cancel = map.get(KEYS[1]);
+    Some(Concurrency {
+        group: reader.text(&group.key, &group.value)?,
+        cancel_in_progress: cancel
+            .and_then(|entry| reader.boolean(&entry.key, &entry.value))
+            .unwrap_or(false),
+    })
+}
+
+fn tell_no_jobs(workflow: &Key, reader: &mut Reader<'_>) {
     reader
         .problems
         .error(
@@ -141,19 +286,12 @@ fn tell_no_jobs(workflow: &Key, reader: &mut Reader<'_, '_>) {
         .help("add `jobs:` with at least one job");
 }
 
-fn job_use(workflow: &Key, item: &Node, reader: &mut Reader<'_, '_>) -> Option<JobUse> {
+fn job_use(workflow: &Key, item: &Node, reader: &mut Reader<'_>) -> Option<JobUse> {
     match &item.value {
-        Value::Scalar(scalar) if !scalar.is_null() => Some(JobUse {
-            job: Name {
-                text: reader.expanded(&scalar.text, item.region),
-                region: item.region,
-            },
-            alias: None,
-            requires: Vec::new(),
-            is_approval: false,
-            has_matrix: false,
-            arguments: Vec::new(),
-        }),
+        Value::Scalar(scalar) if !scalar.is_null() => {
+            let key = Key::new(&scalar.text, item.region);
+            Some(JobUse::of(&key))
+        }
         Value::Map(map) => match map.only() {
             Some(entry) => job_use_map(entry, reader),
             None => {
@@ -178,7 +316,24 @@ fn job_use(workflow: &Key, item: &Node, reader: &mut Reader<'_, '_>) -> Option<J
     }
 }
 
-fn several_keys(map: &Map, item: &Node, reader: &mut Reader<'_, '_>) {
+impl JobUse {
+    fn of(job: &Key) -> Self {
+        Self {
+            job: Name {
+                text: job.text.to_string(),
+                region: job.region,
+            },
+            alias: None,
+            requires: Vec::new(),
+            kind: None,
+            contexts: Vec::new(),
+            filters: Filters::default(),
+            serial_group: None,
+        }
+    }
+}
+
+fn several_keys(map: &Map, item: &Node, reader: &mut Reader<'_>) {
     let mut entries = map.iter();
     let (Some(first), Some(second)) = (entries.next(), entries.next()) else {
         reader
@@ -205,60 +360,70 @@ fn several_keys(map: &Map, item: &Node, reader: &mut Reader<'_, '_>) {
         ));
 }
 
-fn job_use_map(entry: &Entry, reader: &mut Reader<'_, '_>) -> Option<JobUse> {
+fn job_use_map(entry: &Entry, reader: &mut Reader<'_>) -> Option<JobUse> {
     let Entry { key, value } = entry;
-    let mut stanza = JobUse {
-        job: Name {
-            text: reader.expanded(&key.text, key.region),
-            region: key.region,
-        },
-        alias: None,
-        requires: Vec::new(),
-        is_approval: false,
-        has_matrix: false,
-        arguments: Vec::new(),
-    };
+    let mut stanza = JobUse::of(key);
     if value.is_null() {
         return Some(stanza);
     }
-    for entry in reader.map(key, value)?.iter() {
+    let map = reader.map(key, value)?;
+    if let Some(entry) = map.get("type") {
+        let word = reader.text(&entry.key, &entry.value);
+        stanza.kind = word
+            .filter(|word| word != "build")
+            .and_then(|word| idle_kind(&word, at(&entry.key, &entry.value), reader));
+    }
+    for entry in map.iter() {
         let Entry { key, value } = entry;
         match &*key.text {
             "requires" => stanza.requires = requires(key, value, reader),
             "name" => stanza.alias = reader.name(key, value),
-            "type" => stanza.is_approval = is_approval(key, value, reader),
-            "context" if is_empty(value) => {}
-            "filters" if is_empty(value) => {}
-            "context" => reader.unsupported(key.region, no::CONTEXT),
-            "filters" => reader.unsupported(key.region, no::FILTERS),
-            "matrix" => {
-                stanza.has_matrix = true;
-                reader.unsupported(key.region, no::MATRIX);
-            }
-            "pre-steps" | "post-steps" => reader.unsupported(key.region, no::EXTRA_STEPS),
-            "serial-group" => reader.unsupported(key.region, no::SERIAL_GROUP),
-            "override-with" => reader.unsupported(key.region, no::OVERRIDE),
-            _ => stanza.arguments.push(Name {
-                text: key.text.to_string(),
-                region: key.region,
-            }),
+            "context" => stanza.contexts = reader.texts(key, value),
+            "filters" => stanza.filters = filters(key, value, reader),
+            "serial-group" => stanza.serial_group = reader.optional_text(key, value),
+            "type" | "override-with" | "matrix" => {}
+            // `release` names its plan, `lock` its key.
+            "plan_name" | "key" if stanza.kind.is_some() => {}
+            _ => reader.unknown_key(
+                key,
+                &format!("the job `{}` of a workflow", stanza.job.text),
+                JOB_USE_KEYS,
+                UnknownKeys::Refused,
+            ),
         }
     }
     Some(stanza)
 }
 
-fn is_approval(key: &Key, value: &Node, reader: &mut Reader<'_, '_>) -> bool {
-    match reader.text(key, value).as_deref() {
-        Some("approval") => true,
-        Some("build") | None => false,
-        Some(_) => {
-            reader.unsupported(at(key, value), no::JOB_TYPE);
-            false
+fn filters(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Filters {
+    let mut stanza = Filters::default();
+    if value.is_null() {
+        return stanza;
+    }
+    // An expression, decided while the config was expanded.
+    if let Some(holds) = value.as_bool() {
+        stanza.refused = !holds;
+        return stanza;
+    }
+    let Some(map) = reader.map(key, value) else {
+        return stanza;
+    };
+    for Entry { key, value } in map.iter() {
+        match &*key.text {
+            "branches" => stanza.branches = Some(filter(key, value, reader)),
+            "tags" => stanza.tags = Some(filter(key, value, reader)),
+            _ => reader.unknown_key(
+                key,
+                "`filters`",
+                &["branches", "tags"],
+                UnknownKeys::Refused,
+            ),
         }
     }
+    stanza
 }
 
-fn requires(key: &Key, value: &Node, reader: &mut Reader<'_, '_>) -> Vec<RequireStanza> {
+fn requires(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Vec<RequireStanza> {
     match &value.value {
         Value::List(items) => items
             .iter()
@@ -282,11 +447,11 @@ fn requires(key: &Key, value: &Node, reader: &mut Reader<'_, '_>) -> Vec<Require
     }
 }
 
-fn require(key: &Key, item: &Node, reader: &mut Reader<'_, '_>) -> Option<RequireStanza> {
+fn require(key: &Key, item: &Node, reader: &mut Reader<'_>) -> Option<RequireStanza> {
     match &item.value {
         Value::Scalar(scalar) if !scalar.is_null() => Some(RequireStanza {
             job: Name {
-                text: reader.expanded(&scalar.text, item.region),
+                text: scalar.text.clone(),
                 region: item.region,
             },
             outcomes: vec![OutcomeKind::Success],
@@ -295,7 +460,7 @@ fn require(key: &Key, item: &Node, reader: &mut Reader<'_, '_>) -> Option<Requir
             let Entry { key, value } = map.only()?;
             Some(RequireStanza {
                 job: Name {
-                    text: reader.expanded(&key.text, key.region),
+                    text: key.text.to_string(),
                     region: key.region,
                 },
                 outcomes: outcomes(key, value, reader),
@@ -317,7 +482,7 @@ fn require(key: &Key, item: &Node, reader: &mut Reader<'_, '_>) -> Option<Requir
     }
 }
 
-fn outcomes(key: &Key, value: &Node, reader: &mut Reader<'_, '_>) -> Vec<OutcomeKind> {
+fn outcomes(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Vec<OutcomeKind> {
     let words: Vec<&Node> = match &value.value {
         Value::Scalar(scalar) if !scalar.is_null() => vec![value],
         Value::List(items) if !items.is_empty() => items.iter().map(|item| &**item).collect(),

@@ -2,6 +2,8 @@
 
 use insta::assert_snapshot;
 
+use config::Inputs;
+
 use crate::{compile_one, file, refusal, told, with_steps};
 
 #[test]
@@ -67,7 +69,7 @@ workflows:
   ci:
     jobs: [biuld, lint]
 "
-    ), @r"
+    ), @"
     error: workflow `ci` runs `biuld`, which is not in `jobs`
       ci.yml:6:12
     6 │     jobs: [biuld, lint]
@@ -76,7 +78,7 @@ workflows:
     error: workflow `ci` runs `lint`, which is not in `jobs`
       ci.yml:6:19
     6 │     jobs: [biuld, lint]
-      │                   ^^^^
+      │                   ^^^^ for an approval, add `type: approval`
     ");
 }
 
@@ -102,7 +104,7 @@ jobs:
     docker: [{user: root}, cimg/base]
     steps: {run: make}
 "
-    ), @r"
+    ), @"
     error: job `a` does not say where it runs
       ci.yml:3:3
     3 │   a:
@@ -146,10 +148,10 @@ jobs:
     13 │     steps:
        │     ^^^^^ add at least one step, such as `- run: make`
 
-    error: `e` must be a map, not a string
-      ci.yml:14:6
+    error: the job `e` must be a map, not a string
+      ci.yml:14:3
     14 │   e: nothing
-       │      ^^^^^^^
+       │   ^
 
     error: an entry of `docker` has no `image`
       ci.yml:16:14
@@ -160,11 +162,6 @@ jobs:
       ci.yml:16:28
     16 │     docker: [{user: root}, cimg/base]
        │                            ^^^^^^^^^ write `- image: …`
-
-    warning: service containers are not started yet: only the first image is
-      ci.yml:16:28
-    16 │     docker: [{user: root}, cimg/base]
-       │                            ^^^^^^^^^
 
     error: `steps` must be a list, not a map
       ci.yml:17:5
@@ -495,8 +492,12 @@ fn jobs_that_require_too_many_others() {
             file(&format!("ci{n}.yml"), text)
         })
         .collect();
-    assert!(config::compile(&files[..1]).plan.is_some());
-    let told = told(&config::compile(&files));
+    assert!(
+        config::compile(&files[..1], &Inputs::default())
+            .plan
+            .is_some()
+    );
+    let told = told(&config::compile(&files, &Inputs::default()));
     assert!(
         told.starts_with("error: the pipeline has more than 64 MiB of jobs\n  ci3.yml:405:16\n"),
         "{told}"
@@ -864,7 +865,7 @@ workflows:
       - test: {requires: [build]}
       - test: {name: again, requires: [test: [succes]]}
 "
-    ), @r"
+    ), @"
     error: workflow `a` has no jobs
       ci.yml:7:3
     7 │   a:
@@ -885,7 +886,7 @@ workflows:
     14 │         requires: [build]
        │         ^^^^^^^^ indent it below `test`, or begin a new entry with `-`
 
-    error: `requries` means nothing for an approval
+    error: `requries` means nothing in the job `build` of a workflow
       ci.yml:15:26
     15 │       - build: {name: x, requries: [build], type: approval}
        │                          ^^^^^^^^ did you mean `requires`?
@@ -915,10 +916,13 @@ workflows:
 #[test]
 fn two_workflows_of_one_name() {
     let text = with_steps("      - checkout\n") + "workflows:\n  ci: {jobs: [build]}\n";
-    let compiled = config::compile(&[
-        file(".popsicle/a.yml", &text),
-        file(".popsicle/b.yml", &text),
-    ]);
+    let compiled = config::compile(
+        &[
+            file(".popsicle/a.yml", &text),
+            file(".popsicle/b.yml", &text),
+        ],
+        &Inputs::default(),
+    );
     assert_eq!(compiled.plan, None);
     assert_snapshot!(told(&compiled), @r"
     error: there are two workflows named `ci`
@@ -933,12 +937,12 @@ fn two_workflows_of_one_name() {
 
 #[test]
 fn no_file_and_too_many() {
-    assert_snapshot!(told(&config::compile(&[])), @"error: there is no config: neither `.popsicle/*.yml` nor `.circleci/config.yml` exists");
+    assert_snapshot!(told(&config::compile(&[], &Inputs::default())), @"error: there is no config: neither `.popsicle/*.yml` nor `.circleci/config.yml` exists");
     let text = with_steps("      - checkout\n");
     let files: Vec<_> = (0..=config::MAX_FILES)
         .map(|number| file(&format!(".popsicle/{number}.yml"), &text))
         .collect();
-    assert_snapshot!(told(&config::compile(&files)), @r"
+    assert_snapshot!(told(&config::compile(&files, &Inputs::default())), @r"
     error: a config may have at most 100 files, and this one has more
       .popsicle/100.yml
     ");
@@ -964,9 +968,12 @@ fn an_error_is_told_whatever_warnings_there_are() {
         .errors()
         .map(|error| error.message.as_str())
         .collect();
-    assert_eq!(errors, ["the step `save_cache` is not supported yet"]);
-    assert_snapshot!(compiled.diagnostics[100], @r"
-    warning: there are 101 more problems like these
+    assert_eq!(
+        errors,
+        ["`save_cache` has no `key`", "`save_cache` has no `paths`"]
+    );
+    assert_snapshot!(compiled.diagnostics[100], @"
+    warning: there are 102 more problems like these
       ci.yml
     ");
 }

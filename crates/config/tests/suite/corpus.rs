@@ -61,34 +61,13 @@ fn configs_as_projects_have_them() {
     assert_snapshot!(told, @"
     fan_out.yml: 8 jobs
       the image of a `machine` is not used: its jobs see the runner's own system
-    first_version.yml: refused
-      `branches` of a job are not supported yet
-      the step `restore_cache` is not supported yet
-      the step `save_cache` is not supported yet
-      the step `deploy` is not supported yet
+    first_version.yml: 1 jobs
+      `branches` of a job is an old word for `filters` of a workflow's job
+      the step `deploy` is an old word for `run`
     reusable.yml: refused
-      `orbs` are not supported yet
-      `parameters` are not supported yet
-      `executors` are not supported yet
-      `commands` are not supported yet
-      the step `persist_to_workspace` is not supported yet
-      the step `attach_workspace` is not supported yet
-      the step `setup_remote_docker` is not supported yet
-      the step `add_ssh_keys` is not supported yet
-      `when` and `unless` are not supported yet
-      `matrix` is not supported yet
-      `context` is not supported yet
-      `filters` are not supported yet
-      `pre-steps` and `post-steps` are not supported yet
-    setup.yml: refused
-      `setup` configs are not supported yet
+      the orb `circleci/node@7.1.0` is not at hand
+    setup.yml: 1 jobs
     web_service.yml: 4 jobs
-      service containers are not started yet: only the first image is
-      `parallelism` is not supported yet: the job runs once
-      `resource_class` is not supported yet: the job gets what the runner gives
-      `no_output_timeout` is not supported yet: the server's own limit holds
-      the step `store_test_results` is not supported yet: nothing is stored
-      the step `store_artifacts` is not supported yet: nothing is stored
     ");
 }
 

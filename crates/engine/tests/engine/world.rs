@@ -227,6 +227,7 @@ pub fn trigger(path: PathBuf) -> Trigger {
         pull_request: None,
         rerun: None,
         forge: None,
+        parameters: std::collections::BTreeMap::new(),
         delivery: None,
     }
 }

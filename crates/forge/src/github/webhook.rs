@@ -166,6 +166,7 @@ fn push(push: payload::Push, delivery: Option<Delivery>) -> Result<Received, Web
         pull_request: None,
         rerun: None,
         forge: Some(ForgeKind::Github),
+        parameters: std::collections::BTreeMap::new(),
         delivery,
     })))
 }
@@ -224,6 +225,7 @@ fn pull_request(body: &[u8], delivery: Option<Delivery>) -> Result<Received, Web
         message: Some(title),
         rerun: None,
         forge: Some(ForgeKind::Github),
+        parameters: std::collections::BTreeMap::new(),
         delivery,
     })))
 }

@@ -32,6 +32,7 @@ fn a_push_to_a_branch() {
         pull_request: None,
         rerun: None,
         forge: Some(ForgeKind::Github),
+        parameters: std::collections::BTreeMap::new(),
         delivery: delivery_id(),
     };
     assert_eq!(push().trigger(), expected);
@@ -154,6 +155,7 @@ fn a_pull_request() {
         }),
         rerun: None,
         forge: Some(ForgeKind::Github),
+        parameters: std::collections::BTreeMap::new(),
         delivery: delivery_id(),
     };
     assert_eq!(pull_request().trigger(), expected);

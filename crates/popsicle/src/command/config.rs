@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use ::config::{Compiled, Diagnostic, POPSICLE_DIR, Severity, SourceFile};
+use ::config::{Compiled, Diagnostic, Inputs, POPSICLE_DIR, Severity, SourceFile};
 use clap::{Args, Subcommand};
 use owo_colors::OwoColorize;
 use serde::Serialize;
@@ -37,7 +37,7 @@ pub struct ValidateArgs {
 pub fn run(command: &ConfigCommand, out: &mut Output) -> Result<Exit, Failure> {
     let ConfigCommand::Validate(args) = command;
     let files = files(&args.path)?;
-    let compiled = ::config::compile(&files);
+    let compiled = ::config::compile(&files, &Inputs::default());
     let exit = match compiled.plan {
         Some(_) => Exit::Success,
         None => Exit::Usage,

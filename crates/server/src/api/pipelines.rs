@@ -78,6 +78,7 @@ pub(crate) async fn create(
             pull_request: None,
             rerun: None,
             forge,
+            parameters: new.parameters,
             delivery: None,
         })
         .await?;

@@ -117,6 +117,7 @@ fn nothing() -> Trigger {
         pull_request: None,
         rerun: None,
         forge: None,
+        parameters: std::collections::BTreeMap::new(),
         delivery: None,
     }
 }

@@ -132,6 +132,7 @@ pub fn trigger(origin: Origin, git_ref: Option<GitRef>, commit: Option<CommitSha
         pull_request: None,
         rerun: None,
         forge: None,
+        parameters: std::collections::BTreeMap::new(),
         delivery: None,
     }
 }

@@ -79,6 +79,7 @@ pub fn push(name: &str) -> Trigger {
         pull_request: None,
         rerun: None,
         forge: None,
+        parameters: std::collections::BTreeMap::new(),
         delivery: None,
     }
 }

@@ -11,7 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::{Engine, EngineSettings, EngineTasks, Selection, SystemWorld};
-use model::{CancelReason, EventId, GitRef, Origin, PipelineId, RepoName, Trigger, TriggerKind};
+use model::{
+    CancelReason, EventId, GitRef, Origin, ParameterValue, PipelineId, RepoName, Trigger,
+    TriggerKind,
+};
 use store::{Logs, Store};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
@@ -32,11 +35,6 @@ const CLEAN_UP: Duration = Duration::from_secs(20);
 
 /// Runs the pipeline; the exit code is its result.
 pub async fn run(args: RunArgs, settings: Settings, out: &mut Output) -> Result<Exit, Failure> {
-    if let Some((name, _)) = args.parameters.first() {
-        return Err(Failure::usage(format_args!(
-            "pipeline parameters (`{name}`) are not supported by this version"
-        )));
-    }
     let dir = args.dir.canonicalize().map_err(|error| {
         Failure::usage(format_args!("can't use `{}`: {error}", args.dir.display()))
     })?;
@@ -63,7 +61,14 @@ pub async fn run(args: RunArgs, settings: Settings, out: &mut Output) -> Result<
         job: args.job.clone(),
     };
     let (engine, tasks) = start(&settings, &scratch, selection).await?;
-    let ended = conduct(&engine, trigger(&dir)?, args.verbose, out, &mut interrupts).await;
+    let ended = conduct(
+        &engine,
+        trigger(&dir, &args.parameters)?,
+        args.verbose,
+        out,
+        &mut interrupts,
+    )
+    .await;
     // Whoever interrupts once more waits no longer.
     let patience = async {
         let grace = settings.stop_grace.value + CLEAN_UP;
@@ -91,7 +96,7 @@ fn refuse_unknown(dir: &Path, args: &RunArgs) -> Result<(), Failure> {
     }
     let plan = super::config::files(dir)
         .ok()
-        .and_then(|files| ::config::compile(&files).plan);
+        .and_then(|files| ::config::compile(&files, &::config::Inputs::default()).plan);
     let Some(plan) = plan else { return Ok(()) };
     let refused = |what: &str, name: &str, there: BTreeSet<&str>| {
         let there: Vec<String> = there.iter().map(|name| format!("`{name}`")).collect();
@@ -264,7 +269,7 @@ async fn cancel(engine: &Engine, id: PipelineId) -> Result<bool, Failure> {
 }
 
 /// The directory as it is.
-fn trigger(dir: &Path) -> Result<Trigger, Failure> {
+fn trigger(dir: &Path, parameters: &[(String, ParameterValue)]) -> Result<Trigger, Failure> {
     Ok(Trigger {
         kind: TriggerKind::Local,
         repo: repo_name(dir)?,
@@ -279,6 +284,7 @@ fn trigger(dir: &Path) -> Result<Trigger, Failure> {
         pull_request: None,
         rerun: None,
         forge: None,
+        parameters: parameters.iter().cloned().collect(),
         delivery: None,
     })
 }

@@ -1,0 +1,127 @@
+//! Jobs: a definition and what it was given become a job that names nothing any more.
+
+use std::rc::Rc;
+
+use crate::read::{Entry, Key, Map, Node, Region, Value};
+
+use super::parameter::Bindings;
+use super::scope::{Definition, Scope};
+use super::{Env, Expander};
+
+/// What a workflow adds to a job that it uses.
+#[derive(Default)]
+pub(super) struct Around {
+    /// `pre-steps`, expanded.
+    pub(super) before: Vec<Rc<Node>>,
+    /// `post-steps`, expanded.
+    pub(super) after: Vec<Rc<Node>>,
+}
+
+impl Expander<'_> {
+    /// The job that a definition stands for.
+    pub(super) fn job(
+        &mut self,
+        definition: &Rc<Definition>,
+        home: &Rc<Scope>,
+        bindings: &Bindings,
+        around: &Around,
+    ) -> Rc<Node> {
+        let env = Env {
+            parameters: Some(bindings),
+            ..Env::default()
+        };
+        let mut entries: Vec<Entry> = Vec::new();
+        if let Some(entry) = definition.get("executor") {
+            entries = match self.executor(entry, home, env) {
+                Some(from_executor) => from_executor,
+                // It stays, so that nobody misses what it would have brought.
+                None => vec![entry.clone()],
+            };
+        }
+        for entry in definition.body() {
+            match &*entry.key.text {
+                "parameters" | "description" | "executor" | "steps" => continue,
+                "pre-steps" | "post-steps" => continue,
+                _ => {}
+            }
+            let own = self.entry(entry, env);
+            match entries
+                .iter_mut()
+                .find(|entry| entry.key.text == own.key.text)
+            {
+                Some(from_executor) if &*own.key.text == "environment" => {
+                    from_executor.value = joined(&from_executor.value, &own.value);
+                }
+                Some(from_executor) => *from_executor = own,
+                None => entries.push(own),
+            }
+        }
+        if let Some(steps) = self.job_steps(definition, home, env, around) {
+            entries.push(steps);
+        }
+        let region = definition.node.region;
+        let map: Map = entries.into_iter().collect();
+        let via = self.problems.current_use();
+        Rc::new(Node::map(region, map).with_via(via))
+    }
+
+    fn job_steps(
+        &mut self,
+        definition: &Rc<Definition>,
+        home: &Rc<Scope>,
+        env: Env<'_>,
+        around: &Around,
+    ) -> Option<Entry> {
+        let entry = definition.get("steps")?;
+        let mut steps: Vec<Rc<Node>> = around.before.clone();
+        self.steps(entry, home, env, &mut steps);
+        steps.extend(around.after.iter().map(Rc::clone));
+        // What is written wrong is told where jobs are read; an orb that is not at hand and a
+        // step that does not exist leave nothing.
+        if steps.is_empty() && !is_list_of_something(&entry.value) {
+            return Some(entry.clone());
+        }
+        if steps.is_empty() && (self.is_open || self.problems.has_errors()) {
+            steps.push(Rc::new(Node::text(entry.key.region, "checkout")));
+        }
+        Some(Entry::new(
+            entry.key.clone(),
+            Node::list(entry.value.region, steps),
+        ))
+    }
+
+    /// The entry of `jobs` for an expanded job.
+    pub(super) fn job_entry(name: &str, region: Region, node: Rc<Node>) -> Entry {
+        Entry {
+            key: Key::new(name, region),
+            value: node,
+        }
+    }
+}
+
+fn is_list_of_something(value: &Node) -> bool {
+    match &value.value {
+        Value::List(items) => !items.is_empty(),
+        Value::Scalar(scalar) => !scalar.is_null(),
+        Value::Map(_) => true,
+    }
+}
+
+/// The variables of an executor, and then those of a job: the job's win.
+fn joined(executor: &Rc<Node>, job: &Rc<Node>) -> Rc<Node> {
+    if let (Some(first), Some(second)) = (executor.as_map(), job.as_map()) {
+        let kept = first
+            .iter()
+            .filter(|entry| second.get(&entry.key.text).is_none());
+        let map = kept.chain(second.iter()).cloned().collect();
+        return Rc::new(Node::map(job.region, map));
+    }
+    let items = |node: &Rc<Node>| match &node.value {
+        Value::List(items) => items.clone(),
+        Value::Scalar(scalar) if scalar.is_null() => Vec::new(),
+        Value::Scalar(_) | Value::Map(_) => vec![Rc::clone(node)],
+    };
+    let mut both = items(executor);
+    both.extend(items(job));
+    Rc::new(Node::list(job.region, both))
+}

@@ -1,0 +1,266 @@
+//! The tree of a config to the tree of what it stands for: every orb, command, executor, parameter,
+//! matrix and condition is gone from it, and what is left is a config of version 2.
+//!
+//! It is the only stage that knows the language's means of reuse. Each text is evaluated once, in the
+//! place where it is written, with the values that are known there; what came of it is never evaluated
+//! again. Nodes without `<<` are shared, not copied.
+
+mod condition;
+mod executor;
+mod group;
+mod job;
+mod orb;
+mod parameter;
+mod scope;
+mod step;
+mod substitute;
+mod text;
+mod unused;
+mod values;
+mod workflow;
+
+use std::rc::Rc;
+
+use crate::LeftOut;
+use crate::diagnostic::Problems;
+use crate::inputs::Inputs;
+use crate::read::{Entry, Key, Map, Node, Region, Value};
+
+pub use orb::MAX_ORBS;
+use parameter::Bindings;
+pub(crate) use parameter::UNKNOWN;
+use scope::Scope;
+use values::PipelineValues;
+pub use workflow::MAX_MATRIX;
+
+/// What a config stands for.
+pub(crate) struct Expanded {
+    /// A config of version 2: `jobs`, `workflows`, and what else is left.
+    pub(crate) root: Rc<Node>,
+    /// The jobs that no workflow uses and that need no parameters, expanded all the same, so that what is
+    /// wrong in them is told.
+    pub(crate) unused: Vec<Entry>,
+    /// The workflows whose conditions don't hold.
+    pub(crate) left_out: Vec<LeftOut>,
+    /// Whether an orb is not at hand, so that jobs may be missing.
+    pub(crate) is_open: bool,
+}
+
+/// How many values and how many bytes of text a config may expand to, over all its jobs.
+pub const MAX_EXPANDED_NODES: usize = 2_000_000;
+/// See [`MAX_EXPANDED_NODES`].
+pub const MAX_EXPANDED_BYTES: usize = 64 * 1024 * 1024;
+
+/// How deep commands may use commands.
+pub const MAX_NESTING: usize = 50;
+
+/// Expands a whole config. None if it is no config at all, which has been told.
+pub(crate) fn expand(
+    root: &Rc<Node>,
+    inputs: &Inputs<'_>,
+    problems: &mut Problems,
+) -> Option<Expanded> {
+    let Value::Map(top) = &root.value else {
+        if root.is_null() {
+            problems.file_error(root.region.file, "the config is empty");
+        } else {
+            problems
+                .error(
+                    root.region,
+                    format!("a config is a map with `jobs`, not {}", root.describe()),
+                )
+                .help("begin with `version: 2.1` and `jobs:`");
+        }
+        return None;
+    };
+    let version = version(top, problems);
+    let mut orbs = orb::Loader::new(inputs.orbs);
+    let scope = match version {
+        Version::V2_1 => Rc::new(orbs.scope(top, problems)),
+        Version::V2_0 => Rc::new(old_scope(top, problems)),
+    };
+    let pipeline = PipelineValues::new(top, inputs, version, problems);
+    let mut expander = Expander {
+        problems,
+        pipeline,
+        scope,
+        version,
+        budget: Budget::default(),
+        stack: Vec::new(),
+        groups: Vec::new(),
+        default_depth: 0,
+        is_open: orbs.is_any_missing(),
+    };
+    let expanded = expander.config(top, root.region);
+    Some(expanded)
+}
+
+/// Which version of the language a file is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Version {
+    V2_0,
+    V2_1,
+}
+
+fn version(top: &Map, problems: &mut Problems) -> Version {
+    let Some(Entry { key, value }) = top.get("version") else {
+        let file = top.iter().next().map(|entry| entry.key.region.file);
+        problems
+            .warning(
+                Region::point(file.unwrap_or_default(), 1, 1),
+                "the config does not say its `version`",
+            )
+            .help("it is read as `version: 2.1`");
+        return Version::V2_1;
+    };
+    match value.as_text() {
+        Some("2" | "2.0") => Version::V2_0,
+        Some("2.1") => Version::V2_1,
+        Some(_) | None => {
+            problems
+                .error(
+                    parameter::place(key, value),
+                    "this `version` of the language is not known",
+                )
+                .help("write `version: 2.1`");
+            Version::V2_1
+        }
+    }
+}
+
+/// Version 2.0 has jobs alone.
+fn old_scope(top: &Map, problems: &mut Problems) -> Scope {
+    if let Some(entry) = top.get("orbs").filter(|entry| !entry.value.is_null()) {
+        problems
+            .error(entry.key.region, "`orbs` need `version: 2.1`")
+            .help("change the `version` of this config");
+    }
+    Scope {
+        commands: scope::Definitions::new(),
+        jobs: Scope::definitions(top, "jobs", "job", problems),
+        executors: scope::Definitions::new(),
+        orbs: std::collections::HashMap::new(),
+    }
+}
+
+/// Expands one config.
+struct Expander<'r> {
+    problems: &'r mut Problems,
+    pipeline: PipelineValues,
+    /// The config's own names.
+    scope: Rc<Scope>,
+    version: Version,
+    budget: Budget,
+    /// The commands that are being expanded, outermost first.
+    stack: Vec<Rc<scope::Definition>>,
+    /// The entries of `job-groups`.
+    groups: Vec<Entry>,
+    /// How deep default steps are nested.
+    default_depth: usize,
+    is_open: bool,
+}
+
+/// What is left of the limits.
+struct Budget {
+    nodes: usize,
+    bytes: usize,
+    told: bool,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self {
+            nodes: MAX_EXPANDED_NODES,
+            bytes: MAX_EXPANDED_BYTES,
+            told: false,
+        }
+    }
+}
+
+/// With which values a text is evaluated.
+#[derive(Clone, Copy, Default)]
+struct Env<'e> {
+    /// Those of `parameters.`; none where there are none, as in a workflow.
+    parameters: Option<&'e Bindings>,
+    /// Those of `matrix.`.
+    matrix: Option<&'e Bindings>,
+}
+
+impl Expander<'_> {
+    /// Takes what a new node costs; false if nothing is left, which is told once.
+    fn spend(&mut self, nodes: usize, bytes: usize, region: Region) -> bool {
+        let left = (
+            self.budget.nodes.checked_sub(nodes),
+            self.budget.bytes.checked_sub(bytes),
+        );
+        if let (Some(nodes), Some(bytes)) = left {
+            self.budget.nodes = nodes;
+            self.budget.bytes = bytes;
+            return true;
+        }
+        (self.budget.nodes, self.budget.bytes) = (0, 0);
+        if !std::mem::replace(&mut self.budget.told, true) {
+            self.problems
+                .error(
+                    region,
+                    format!(
+                        "the config expands to more than {MAX_EXPANDED_NODES} values or {} MiB of text",
+                        MAX_EXPANDED_BYTES / (1024 * 1024)
+                    ),
+                )
+                .help("commands and jobs count as often as they are used");
+        }
+        false
+    }
+
+    fn config(&mut self, top: &Map, region: Region) -> Expanded {
+        if self.version == Version::V2_1 {
+            self.read_groups(top);
+        }
+        let workflows = self.workflows(top);
+        let mut entries = vec![Entry::new(
+            Key::new("version", region),
+            Node::word(region, "2"),
+        )];
+        if let Some(setup) = self.setup(top) {
+            entries.push(setup);
+        }
+        let jobs = Node::map(region, self.jobs_of(&workflows, top));
+        let has_jobs = jobs.as_map().is_some_and(|jobs| !jobs.is_empty());
+        if has_jobs || top.get("jobs").is_some() {
+            let key = top.get("jobs").map(|entry| entry.key.clone());
+            let key = key.unwrap_or_else(|| Key::new("jobs", region));
+            entries.push(Entry::new(key, jobs));
+        }
+        if let Some(entry) = top.get("workflows") {
+            entries.push(Entry {
+                key: entry.key.clone(),
+                value: workflows.node(entry),
+            });
+        }
+        let unused = self.unused(top, &workflows);
+        Expanded {
+            root: Rc::new(Node::map(region, entries.into_iter().collect())),
+            unused,
+            left_out: workflows.left_out,
+            is_open: self.is_open,
+        }
+    }
+
+    /// `setup: true`, if it is.
+    fn setup(&mut self, top: &Map) -> Option<Entry> {
+        let entry = top.get("setup")?;
+        match entry.value.as_bool() {
+            Some(true) => Some(entry.clone()),
+            Some(false) => None,
+            None if entry.value.is_null() => None,
+            None => {
+                self.problems.error(
+                    parameter::place(&entry.key, &entry.value),
+                    format!("`setup` must be a boolean, not {}", entry.value.describe()),
+                );
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,440 @@
+//! Parameters: what a command, a job, an executor or a pipeline declares that it takes, and what it is
+//! given.
+
+use std::rc::Rc;
+
+use crate::diagnostic::Problems;
+use crate::read::{Entry, Key, Map, Node, Region, Scalar, Value};
+
+use super::scope::Scope;
+
+/// What a parameter takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    String,
+    Boolean,
+    Integer,
+    Enum(Vec<String>),
+    Executor,
+    Steps,
+    EnvVarName,
+}
+
+/// One declared parameter.
+#[derive(Clone, Debug)]
+pub(super) struct Parameter {
+    pub(super) name: Key,
+    pub(super) kind: Kind,
+    pub(super) default: Option<Rc<Node>>,
+}
+
+/// What a parameter was given.
+#[derive(Clone)]
+pub(super) struct Binding {
+    pub(super) name: Rc<str>,
+    pub(super) node: Rc<Node>,
+    /// Where the names in it are to be looked up; only executors and steps hold any.
+    pub(super) scope: Option<Rc<Scope>>,
+}
+
+/// What all parameters of one definition were given.
+#[derive(Clone, Default)]
+pub(super) struct Bindings(pub(super) Vec<Binding>);
+
+impl Bindings {
+    pub(super) fn get(&self, name: &str) -> Option<&Binding> {
+        self.0.iter().find(|binding| &*binding.name == name)
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|binding| &*binding.name)
+    }
+}
+
+const TYPES: &[&str] = &[
+    "string",
+    "boolean",
+    "integer",
+    "enum",
+    "executor",
+    "steps",
+    "env_var_name",
+];
+
+/// Reads the `parameters` of a definition; what is wrong is told and left out.
+pub(super) fn declared(owner: &Map, of_pipeline: bool, problems: &mut Problems) -> Vec<Parameter> {
+    let Some(Entry { key, value }) = owner.get("parameters") else {
+        return Vec::new();
+    };
+    if value.is_null() {
+        return Vec::new();
+    }
+    let Some(map) = value.as_map() else {
+        problems.error(
+            key.region,
+            format!("`parameters` must be a map, not {}", value.describe()),
+        );
+        return Vec::new();
+    };
+    map.iter()
+        .filter_map(|entry| declaration(entry, of_pipeline, problems))
+        .collect()
+}
+
+fn declaration(entry: &Entry, of_pipeline: bool, problems: &mut Problems) -> Option<Parameter> {
+    let Entry { key: name, value } = entry;
+    let Some(map) = value.as_map() else {
+        problems
+            .error(
+                name.region,
+                format!(
+                    "the parameter `{}` must be a map with a `type`, not {}",
+                    name.text,
+                    value.describe()
+                ),
+            )
+            .help("write `type: string` below it");
+        return None;
+    };
+    if !is_name(&name.text) {
+        problems
+            .error(
+                name.region,
+                format!("`{}` can't be the name of a parameter", name.text),
+            )
+            .help("begin with a letter, and use letters, digits, `_` and `-`");
+        return None;
+    }
+    for Entry { key, .. } in map.iter() {
+        if !matches!(&*key.text, "type" | "default" | "description" | "enum") {
+            let nearest = problems.nearest(&key.text, ["type", "default", "description", "enum"]);
+            problems
+                .error(
+                    key.region,
+                    format!("`{}` means nothing in a parameter", key.text),
+                )
+                .suggest(nearest);
+        }
+    }
+    let kind = kind(name, map, of_pipeline, problems)?;
+    let mut parameter = Parameter {
+        name: name.clone(),
+        kind,
+        default: None,
+    };
+    if let Some(Entry { key, value }) = map.get("default") {
+        match typed(&parameter.kind, value) {
+            Ok(node) => parameter.default = Some(node),
+            Err(expected) => {
+                problems.error(
+                    place(key, value),
+                    format!(
+                        "the default of the parameter `{}` must be {expected}, not {}",
+                        name.text,
+                        describe(value)
+                    ),
+                );
+                // Whoever uses it is not to blame.
+                parameter.default = Some(Rc::clone(value));
+            }
+        }
+    }
+    Some(parameter)
+}
+
+fn kind(name: &Key, map: &Map, of_pipeline: bool, problems: &mut Problems) -> Option<Kind> {
+    let Some(entry) = map.get("type") else {
+        problems
+            .error(
+                name.region,
+                format!("the parameter `{}` has no `type`", name.text),
+            )
+            .help("write `type: string` below it");
+        return None;
+    };
+    let word = entry.value.as_text().unwrap_or_default();
+    let kind = match word {
+        "string" => Kind::String,
+        "boolean" => Kind::Boolean,
+        "integer" => Kind::Integer,
+        "enum" => Kind::Enum(choices(name, map, problems)?),
+        "executor" => Kind::Executor,
+        "steps" => Kind::Steps,
+        "env_var_name" => Kind::EnvVarName,
+        _ => {
+            let nearest = problems.nearest(word, TYPES.iter().copied());
+            let problem = problems.error(
+                place(&entry.key, &entry.value),
+                format!("there is no type of parameters `{word}`"),
+            );
+            match nearest {
+                Some(_) => problem.suggest(nearest),
+                None => problem.help(format!("it is one of {}", TYPES.join(", "))),
+            };
+            return None;
+        }
+    };
+    let is_plain = matches!(
+        kind,
+        Kind::String | Kind::Boolean | Kind::Integer | Kind::Enum(_)
+    );
+    if of_pipeline && !is_plain {
+        problems
+            .error(
+                place(&entry.key, &entry.value),
+                format!("a pipeline can't have a parameter of the type `{word}`"),
+            )
+            .help("it is `string`, `boolean`, `integer` or `enum`");
+        return None;
+    }
+    Some(kind)
+}
+
+fn choices(name: &Key, map: &Map, problems: &mut Problems) -> Option<Vec<String>> {
+    let items = map.get("enum").and_then(|entry| entry.value.as_list());
+    let choices: Option<Vec<String>> = items.map(|items| {
+        items
+            .iter()
+            .filter_map(|item| item.as_text().map(str::to_owned))
+            .collect()
+    });
+    match choices {
+        Some(choices) if !choices.is_empty() => Some(choices),
+        Some(_) | None => {
+            problems
+                .error(
+                    name.region,
+                    format!("the parameter `{}` has no list of choices", name.text),
+                )
+                .help("write `enum: [one, other]` below it");
+            None
+        }
+    }
+}
+
+/// Gives a definition's parameters their values. `arguments` are the caller's, already evaluated. What
+/// is wrong is told, and bound to something harmless.
+pub(super) fn bind(
+    what: &What<'_>,
+    parameters: &[Parameter],
+    arguments: Vec<(Key, Binding)>,
+    problems: &mut Problems,
+) -> Bindings {
+    let mut bindings = Bindings(Vec::with_capacity(parameters.len()));
+    let mut arguments: Vec<Option<(Key, Binding)>> = arguments.into_iter().map(Some).collect();
+    for parameter in parameters {
+        let given = arguments
+            .iter_mut()
+            .find(|argument| {
+                argument
+                    .as_ref()
+                    .is_some_and(|(key, _)| key.text == parameter.name.text)
+            })
+            .and_then(Option::take);
+        let name = Rc::clone(&parameter.name.text);
+        if let Some((key, given)) = given {
+            let node = match typed(&parameter.kind, &given.node) {
+                Ok(node) => node,
+                Err(expected) => {
+                    let related = problems.related(parameter.name.region, "it is declared here");
+                    let nearest = match (&parameter.kind, given.node.as_text()) {
+                        (Kind::Enum(choices), Some(text)) => problems
+                            .nearest(text, choices.iter().map(String::as_str))
+                            .map(str::to_owned),
+                        (_, _) => None,
+                    };
+                    problems
+                        .error(
+                            place(&key, &given.node),
+                            format!(
+                                "the parameter `{name}` of {} must be {expected}, not {}",
+                                what.told(),
+                                describe(&given.node)
+                            ),
+                        )
+                        .suggest(nearest.as_deref())
+                        .related(related);
+                    harmless(&parameter.kind, key.region)
+                }
+            };
+            bindings.0.push(Binding {
+                name,
+                node,
+                scope: given.scope,
+            });
+        } else if let Some(default) = &parameter.default {
+            bindings.0.push(Binding {
+                name,
+                node: Rc::clone(default),
+                scope: Some(Rc::clone(what.scope)),
+            });
+        } else {
+            let related = problems.related(parameter.name.region, "it is declared here");
+            problems
+                .error(
+                    what.used_at,
+                    format!("{} needs the parameter `{name}`", what.told()),
+                )
+                .help(format!("add `{name}: …`"))
+                .related(related);
+            bindings.0.push(Binding {
+                name,
+                node: harmless(&parameter.kind, what.used_at),
+                scope: None,
+            });
+        }
+    }
+    for (key, _) in arguments.into_iter().flatten() {
+        let known = parameters
+            .iter()
+            .map(|parameter| &*parameter.name.text)
+            .chain(what.other_keys.iter().copied());
+        let nearest = problems.nearest(&key.text, known);
+        let problem = problems.error(
+            key.region,
+            format!("{} has no parameter `{}`", what.told(), key.text),
+        );
+        match nearest {
+            Some(_) => problem.suggest(nearest),
+            None if parameters.is_empty() => problem.help("it has none"),
+            None => problem.help(format!(
+                "it has {}",
+                parameters
+                    .iter()
+                    .map(|parameter| format!("`{}`", parameter.name.text))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            )),
+        };
+    }
+    bindings
+}
+
+/// What is given values, for messages.
+pub(super) struct What<'a> {
+    pub(super) noun: &'static str,
+    pub(super) name: &'a str,
+    pub(super) used_at: Region,
+    /// Where the names in defaults are to be looked up.
+    pub(super) scope: &'a Rc<Scope>,
+    /// The keys beside the parameters that could be meant.
+    pub(super) other_keys: &'a [&'static str],
+}
+
+impl What<'_> {
+    fn told(&self) -> String {
+        format!("{} `{}`", self.noun, self.name)
+    }
+}
+
+/// A value as a parameter of that type has it, or what was expected.
+pub(super) fn typed(kind: &Kind, node: &Rc<Node>) -> Result<Rc<Node>, String> {
+    let scalar = match &node.value {
+        Value::Scalar(scalar) => Some(scalar),
+        Value::List(_) | Value::Map(_) => None,
+    };
+    // What has holes is checked when they are filled.
+    let same = || Ok(Rc::clone(node));
+    match kind {
+        Kind::String => match scalar {
+            Some(scalar) if scalar.is_null() => Ok(Rc::new(Node::text(node.region, ""))),
+            Some(scalar) if scalar.plain => Ok(Rc::new(as_text(node, scalar))),
+            Some(_) => same(),
+            None => Err("a string".to_owned()),
+        },
+        Kind::Boolean => match scalar {
+            Some(scalar) if scalar.as_bool().is_some() => same(),
+            Some(_) | None => Err("a boolean".to_owned()),
+        },
+        Kind::Integer => match scalar {
+            Some(scalar) if scalar.plain && scalar.text.parse::<i64>().is_ok() => same(),
+            Some(_) | None => Err("a whole number".to_owned()),
+        },
+        Kind::Enum(choices) => match scalar {
+            Some(scalar) if choices.contains(&scalar.text) => Ok(Rc::new(as_text(node, scalar))),
+            Some(_) | None => {
+                const SHOWN: usize = 12;
+                let mut words: Vec<String> = choices
+                    .iter()
+                    .take(SHOWN)
+                    .map(|choice| format!("`{choice}`"))
+                    .collect();
+                if choices.len() > SHOWN {
+                    words.push("…".to_owned());
+                }
+                Err(format!("one of {}", words.join(", ")))
+            }
+        },
+        Kind::Executor => match &node.value {
+            Value::Scalar(scalar) if !scalar.is_null() => same(),
+            Value::Map(map) if map.get("name").is_some() => same(),
+            Value::Scalar(_) | Value::List(_) | Value::Map(_) => {
+                Err("the name of an executor".to_owned())
+            }
+        },
+        Kind::Steps => match &node.value {
+            Value::List(_) => same(),
+            Value::Scalar(scalar) if scalar.is_null() => {
+                Ok(Rc::new(Node::list(node.region, Vec::new())))
+            }
+            Value::Scalar(_) | Value::Map(_) => Err("a list of steps".to_owned()),
+        },
+        Kind::EnvVarName => match scalar {
+            Some(scalar) if is_variable(&scalar.text) => Ok(Rc::new(as_text(node, scalar))),
+            Some(_) | None => Err(
+                "the name of an environment variable (letters, digits and `_`, no digit first)"
+                    .to_owned(),
+            ),
+        },
+    }
+}
+
+/// The scalar as a text with the digits and letters that its author wrote.
+fn as_text(node: &Node, scalar: &Scalar) -> Node {
+    Node::text(node.region, scalar.text.clone())
+}
+
+fn harmless(kind: &Kind, region: Region) -> Rc<Node> {
+    Rc::new(match kind {
+        Kind::String | Kind::EnvVarName | Kind::Executor => Node::text(region, UNKNOWN),
+        Kind::Boolean => Node::word(region, "false"),
+        Kind::Integer => Node::word(region, "1"),
+        Kind::Enum(choices) => Node::text(region, choices.first().map_or(UNKNOWN, String::as_str)),
+        Kind::Steps => Node::list(region, Vec::new()),
+    })
+}
+
+/// Stands for a value that is missing or wrong, which has been told.
+pub(crate) const UNKNOWN: &str = "\u{fffd}";
+
+fn is_variable(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// CircleCI's reference asks for `^[a-z][a-z0-9_-]+$`, and takes more.
+fn is_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_alphabetic() || c == '_')
+        && text
+            .chars()
+            .all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'))
+}
+
+/// Where to tell what is wrong with a value.
+pub(super) fn place(key: &Key, value: &Node) -> Region {
+    match &value.value {
+        Value::Scalar(scalar) if !scalar.is_null() && !scalar.text.contains('\n') => value.region,
+        Value::Scalar(_) | Value::List(_) | Value::Map(_) => key.region,
+    }
+}
+
+/// What a value is, with the value itself if it is short.
+fn describe(node: &Node) -> String {
+    const SHOWN: usize = 40;
+    match node.as_text() {
+        Some(text) if text.len() <= SHOWN && !text.contains('\n') => {
+            format!("{} (`{text}`)", node.describe())
+        }
+        Some(_) | None => node.describe().to_owned(),
+    }
+}

@@ -1,0 +1,182 @@
+//! What names stand for: the commands, jobs, executors and orbs of a config, and of each orb.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use crate::diagnostic::Problems;
+use crate::read::{Entry, Key, Map, Node};
+
+use super::parameter::{self, Parameter};
+
+/// The names of one config or orb.
+pub(super) struct Scope {
+    pub(super) commands: Definitions,
+    pub(super) jobs: Definitions,
+    pub(super) executors: Definitions,
+    pub(super) orbs: HashMap<Rc<str>, Orb>,
+}
+
+/// An imported orb.
+pub(super) struct Orb {
+    pub(super) key: Key,
+    /// None if it is not at hand, or can't be read; that has been told. None too if it is a map with
+    /// nothing in it, which is told if it is used.
+    pub(super) scope: Option<Rc<Scope>>,
+    pub(super) is_empty: bool,
+    pub(super) used: Cell<bool>,
+}
+
+pub(super) type Definitions = HashMap<Rc<str>, Rc<Definition>>;
+
+/// A command, a job or an executor.
+pub(super) struct Definition {
+    pub(super) key: Key,
+    pub(super) node: Rc<Node>,
+    pub(super) parameters: Vec<Parameter>,
+    pub(super) used: Cell<bool>,
+    /// What it is another name for, if it is just that: `install: node/install`.
+    pub(super) alias: Option<String>,
+}
+
+impl Definition {
+    /// Its body; definitions are only made of maps.
+    pub(super) fn body(&self) -> impl Iterator<Item = &Entry> {
+        self.node.as_map().into_iter().flat_map(Map::iter)
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<&Entry> {
+        self.node.as_map()?.get(key)
+    }
+}
+
+/// What a name stands for.
+pub(super) enum Found {
+    /// This, whose own names are to be looked up there.
+    Definition(Rc<Definition>, Rc<Scope>),
+    /// It is of an orb that is not at hand, which has been told.
+    NotAtHand,
+    /// Nothing has that name.
+    Nothing,
+    /// It is of an orb that is not imported.
+    NoOrb(String),
+}
+
+impl Scope {
+    /// Reads the definitions of a map under one of its keys.
+    pub(super) fn definitions(
+        top: &Map,
+        key: &str,
+        noun: &str,
+        problems: &mut Problems,
+    ) -> Definitions {
+        let Some(Entry { key, value }) = top.get(key) else {
+            return Definitions::new();
+        };
+        if value.is_null() {
+            return Definitions::new();
+        }
+        let Some(map) = value.as_map() else {
+            // Who reads jobs tells it of them.
+            if noun != "job" {
+                problems.error(
+                    key.region,
+                    format!("`{}` must be a map, not {}", key.text, value.describe()),
+                );
+            }
+            return Definitions::new();
+        };
+        let mut definitions = Definitions::new();
+        for Entry { key, value } in map.iter() {
+            if let Some(alias) = value.as_text().filter(|alias| alias.contains('/')) {
+                let definition = Definition {
+                    key: key.clone(),
+                    node: Rc::clone(value),
+                    parameters: Vec::new(),
+                    used: Cell::new(false),
+                    alias: Some(alias.to_owned()),
+                };
+                definitions.insert(Rc::clone(&key.text), Rc::new(definition));
+                continue;
+            }
+            let Some(body) = value.as_map() else {
+                // A job without steps is told where it is read.
+                if !value.is_null() || noun != "job" {
+                    problems.error(
+                        key.region,
+                        format!(
+                            "the {noun} `{}` must be a map, not {}",
+                            key.text,
+                            value.describe()
+                        ),
+                    );
+                    continue;
+                }
+                let definition = Definition {
+                    key: key.clone(),
+                    node: Rc::new(Node::map(key.region, Map::default())),
+                    parameters: Vec::new(),
+                    used: Cell::new(false),
+                    alias: None,
+                };
+                definitions.insert(Rc::clone(&key.text), Rc::new(definition));
+                continue;
+            };
+            let definition = Definition {
+                key: key.clone(),
+                node: Rc::clone(value),
+                parameters: parameter::declared(body, false, problems),
+                used: Cell::new(false),
+                alias: None,
+            };
+            definitions.insert(Rc::clone(&key.text), Rc::new(definition));
+        }
+        definitions
+    }
+
+    /// What a name stands for here: `greet`, or `orb/greet`.
+    pub(super) fn find(self: &Rc<Self>, name: &str, of: impl Fn(&Self) -> &Definitions) -> Found {
+        /// How often a name may stand for another name.
+        const MAX_ALIASES: usize = 10;
+        let mut name = name;
+        for _ in 0..MAX_ALIASES {
+            let Some(definition) = of(self).get(name) else {
+                break;
+            };
+            definition.used.set(true);
+            match &definition.alias {
+                Some(alias) => name = alias.as_str(),
+                None => return Found::Definition(Rc::clone(definition), Rc::clone(self)),
+            }
+        }
+        let Some((orb, inner)) = name.split_once('/') else {
+            return Found::Nothing;
+        };
+        let Some(orb) = self.orbs.get(orb) else {
+            return Found::NoOrb(orb.to_owned());
+        };
+        orb.used.set(true);
+        let Some(scope) = &orb.scope else {
+            return Found::NotAtHand;
+        };
+        match of(scope).get(inner) {
+            Some(definition) => {
+                definition.used.set(true);
+                Found::Definition(Rc::clone(definition), Rc::clone(scope))
+            }
+            None => Found::Nothing,
+        }
+    }
+
+    /// All names of a kind, those of orbs with the orb's.
+    pub(super) fn names(&self, of: impl Fn(&Self) -> &Definitions) -> Vec<String> {
+        let mut names: Vec<String> = of(self).keys().map(ToString::to_string).collect();
+        for (orb, import) in &self.orbs {
+            if let Some(scope) = &import.scope {
+                names.extend(of(scope).keys().map(|name| format!("{orb}/{name}")));
+            }
+        }
+        names.sort_unstable();
+        names
+    }
+}

@@ -1,0 +1,441 @@
+//! Steps: commands become their steps, conditions are decided, and lists from parameters are put in.
+
+use std::rc::Rc;
+
+use crate::read::{Entry, Key, Node, Region, Value};
+
+use super::executor::bound;
+use super::parameter::{Binding, Bindings, Kind, Parameter, UNKNOWN, What, place, typed};
+use super::scope::{Definition, Found, Scope};
+use super::{Env, Expander, MAX_NESTING, text};
+
+/// The steps that are no commands.
+pub(crate) const BUILT_IN: &[&str] = &[
+    "run",
+    "checkout",
+    "save_cache",
+    "restore_cache",
+    "store_artifacts",
+    "store_test_results",
+    "persist_to_workspace",
+    "attach_workspace",
+    "add_ssh_keys",
+    "setup_remote_docker",
+    "deploy",
+];
+
+impl Expander<'_> {
+    /// Adds what a list of steps stands for. What is no list of steps is added as it is, for the reader
+    /// of jobs to tell.
+    pub(super) fn steps(
+        &mut self,
+        entry: &Entry,
+        scope: &Rc<Scope>,
+        env: Env<'_>,
+        steps: &mut Vec<Rc<Node>>,
+    ) {
+        let Entry { key, value } = entry;
+        match &value.value {
+            Value::List(items) => {
+                for item in items {
+                    self.step(item, scope, env, steps);
+                }
+            }
+            Value::Scalar(scalar) if !scalar.is_null() => self.step(value, scope, env, steps),
+            Value::Scalar(_) => {}
+            Value::Map(_) => {
+                self.problems
+                    .error(
+                        key.region,
+                        format!("`{}` must be a list, not a map", key.text),
+                    )
+                    .help("begin each step with `-`");
+            }
+        }
+    }
+
+    fn step(
+        &mut self,
+        item: &Rc<Node>,
+        scope: &Rc<Scope>,
+        env: Env<'_>,
+        steps: &mut Vec<Rc<Node>>,
+    ) {
+        match &item.value {
+            Value::Scalar(scalar) if !scalar.is_null() => {
+                if item.templated
+                    && let Some(hole) = text::only_hole(&scalar.text)
+                {
+                    if let Some(binding) = self.value(hole.inner, item.region, env) {
+                        self.splice(&binding, item.region, scope, env, steps);
+                    }
+                    return;
+                }
+                let name = self.filled_name(&scalar.text, item.region, env);
+                if BUILT_IN.contains(&name.as_str()) || name.contains(UNKNOWN) {
+                    self.add(item, steps);
+                } else if name == "when" || name == "unless" {
+                    self.problems
+                        .error(item.region, format!("`{name}` has no `condition`"));
+                } else {
+                    self.command(&name, item.region, None, scope, env, steps);
+                }
+            }
+            Value::Map(map) => match map.only() {
+                Some(entry) => self.keyed(entry, item, scope, env, steps),
+                None => {
+                    let node = self.substitute(item, env);
+                    self.add(&node, steps);
+                }
+            },
+            Value::Scalar(_) | Value::List(_) => self.add(item, steps),
+        }
+    }
+
+    fn splice(
+        &mut self,
+        binding: &Binding,
+        region: Region,
+        scope: &Rc<Scope>,
+        env: Env<'_>,
+        steps: &mut Vec<Rc<Node>>,
+    ) {
+        match &binding.node.value {
+            // What a parameter holds was expanded where it was given.
+            Value::List(items) => {
+                if self.spend(items.len(), 0, region) {
+                    steps.extend(items.iter().map(Rc::clone));
+                }
+            }
+            Value::Scalar(scalar) if !scalar.is_null() => {
+                let name = scalar.text.clone();
+                if BUILT_IN.contains(&name.as_str()) {
+                    self.add(&binding.node, steps);
+                } else if !name.contains(UNKNOWN) {
+                    self.command(&name, region, None, scope, env, steps);
+                }
+            }
+            Value::Scalar(_) => {}
+            Value::Map(_) => {
+                self.problems
+                    .error(region, "this is a map, and a list of steps is wanted");
+            }
+        }
+    }
+
+    fn keyed(
+        &mut self,
+        entry: &Entry,
+        item: &Rc<Node>,
+        scope: &Rc<Scope>,
+        env: Env<'_>,
+        steps: &mut Vec<Rc<Node>>,
+    ) {
+        let Entry { key, value } = entry;
+        let name = self.filled_name(&key.text, key.region, env);
+        match name.as_str() {
+            "when" | "unless" => self.conditional(key, value, name == "when", scope, env, steps),
+            "steps" => self.steps(entry, scope, env, steps),
+            name if BUILT_IN.contains(&name) => {
+                if !item.templated {
+                    return self.add(item, steps);
+                }
+                let value = self.substitute(value, env);
+                let key = Key::new(name, key.region);
+                let map = [Entry { key, value }].into_iter().collect();
+                let node = Rc::new(Node::map(item.region, map));
+                self.add(&node, steps);
+            }
+            name => {
+                let arguments = Some(value).filter(|value| !value.is_null());
+                self.command(name, key.region, arguments, scope, env, steps);
+            }
+        }
+    }
+
+    fn filled_name(&mut self, text: &str, region: Region, env: Env<'_>) -> String {
+        if self.version == super::Version::V2_0 || !text.contains("<<") {
+            return text.to_owned();
+        }
+        self.filled(text, region, env)
+    }
+
+    /// Adds a step that stands for itself.
+    fn add(&mut self, step: &Rc<Node>, steps: &mut Vec<Rc<Node>>) {
+        if !self.spend(1, 0, step.region) {
+            return;
+        }
+        match self.problems.current_use() {
+            None => steps.push(Rc::clone(step)),
+            via => steps.push(Rc::new((**step).clone().with_via(via))),
+        }
+    }
+
+    fn conditional(
+        &mut self,
+        key: &Key,
+        value: &Rc<Node>,
+        wanted: bool,
+        scope: &Rc<Scope>,
+        env: Env<'_>,
+        steps: &mut Vec<Rc<Node>>,
+    ) {
+        const KEYS: [&str; 3] = ["condition", "steps", "name"];
+        let Some(map) = value.as_map() else {
+            self.problems
+                .error(
+                    key.region,
+                    format!(
+                        "the step `{}` must be a map with `condition` and `steps`, not {}",
+                        key.text,
+                        value.describe()
+                    ),
+                )
+                .help("a `when` of a command belongs below its `run`");
+            return;
+        };
+        for Entry { key: inner, .. } in map.iter() {
+            if !KEYS.contains(&&*inner.text) {
+                let nearest = self.problems.nearest(&inner.text, KEYS);
+                self.problems
+                    .error(
+                        inner.region,
+                        format!("`{}` means nothing in the step `{}`", inner.text, key.text),
+                    )
+                    .suggest(nearest);
+            }
+        }
+        let (Some(condition), Some(inner)) = (map.get("condition"), map.get("steps")) else {
+            let missing = if map.get("steps").is_some() {
+                "condition"
+            } else {
+                "steps"
+            };
+            self.problems.error(
+                key.region,
+                format!("the step `{}` has no `{missing}`", key.text),
+            );
+            return;
+        };
+        if self.condition(condition, env) == Some(wanted) {
+            self.steps(inner, scope, env, steps);
+        }
+    }
+
+    fn command(
+        &mut self,
+        name: &str,
+        region: Region,
+        arguments: Option<&Rc<Node>>,
+        scope: &Rc<Scope>,
+        env: Env<'_>,
+        steps: &mut Vec<Rc<Node>>,
+    ) {
+        let (definition, home) = match scope.find(name, |scope| &scope.commands) {
+            Found::Definition(definition, home) => (definition, home),
+            Found::NotAtHand => return,
+            Found::Nothing => return self.tell_no_step(name, region, scope),
+            Found::NoOrb(orb) => {
+                // `.` is no orb: a path was meant, and `run:` forgotten.
+                return self.tell_no_orb("step", name, &orb, region, scope);
+            }
+        };
+        if self.is_circle(&definition, name, region) {
+            return;
+        }
+        let given = match arguments.map(|arguments| (&arguments.value, arguments)) {
+            None => Vec::new(),
+            Some((Value::Map(map), _)) => {
+                self.arguments(map.iter(), &definition.parameters, scope, env)
+            }
+            Some((Value::Scalar(_) | Value::List(_), arguments)) => {
+                self.problems
+                    .error(
+                        region,
+                        format!(
+                            "the parameters of the command `{name}` must be a map, not {}",
+                            arguments.describe()
+                        ),
+                    )
+                    .help("write each as `name: value` below it");
+                Vec::new()
+            }
+        };
+        let what = What {
+            noun: "command",
+            name,
+            used_at: region,
+            scope: &home,
+            other_keys: &[],
+        };
+        let bindings = self.bind(&what, &definition.parameters, given);
+        let outer = self
+            .problems
+            .enter(region, format!("the command `{name}` is used here"));
+        match definition.get("steps") {
+            Some(body) => {
+                self.stack.push(Rc::clone(&definition));
+                let env = Env {
+                    parameters: Some(&bindings),
+                    ..Env::default()
+                };
+                self.steps(body, &home, env, steps);
+                self.stack.pop();
+            }
+            None => {
+                self.problems.error(
+                    definition.key.region,
+                    format!("the command `{}` has no `steps`", definition.key.text),
+                );
+            }
+        }
+        self.problems.leave(outer);
+    }
+
+    fn is_circle(&mut self, definition: &Rc<Definition>, name: &str, region: Region) -> bool {
+        let begins = self
+            .stack
+            .iter()
+            .position(|outer| Rc::ptr_eq(outer, definition));
+        if let Some(begins) = begins {
+            let mut path: Vec<String> = self.stack[begins..]
+                .iter()
+                .map(|command| format!("`{}`", command.key.text))
+                .collect();
+            path.push(format!("`{}`", definition.key.text));
+            self.problems
+                .error(
+                    region,
+                    format!("the command `{name}` uses itself: {}", path.join(" → ")),
+                )
+                .help("it would never end");
+            return true;
+        }
+        if self.stack.len() >= MAX_NESTING {
+            self.problems.error(
+                region,
+                format!("commands are nested more than {MAX_NESTING} deep"),
+            );
+            return true;
+        }
+        false
+    }
+
+    /// Evaluates what a definition is given, each where it is written.
+    pub(super) fn arguments<'n>(
+        &mut self,
+        entries: impl Iterator<Item = &'n Entry>,
+        parameters: &[Parameter],
+        scope: &Rc<Scope>,
+        env: Env<'_>,
+    ) -> Vec<(Key, Binding)> {
+        entries
+            .filter_map(|entry| {
+                let parameter = parameters
+                    .iter()
+                    .find(|parameter| parameter.name.text == entry.key.text);
+                let takes_steps = parameter.is_some_and(|found| found.kind == Kind::Steps);
+                let binding = if takes_steps && entry.value.as_list().is_some() {
+                    let mut steps = Vec::new();
+                    self.steps(entry, scope, env, &mut steps);
+                    let list = Rc::new(Node::list(entry.value.region, steps));
+                    bound(&entry.key, &list, None)
+                } else {
+                    let given = self.given(&entry.value, env, scope)?;
+                    Binding {
+                        name: Rc::clone(&entry.key.text),
+                        ..given
+                    }
+                };
+                Some((entry.key.clone(), binding))
+            })
+            .collect()
+    }
+
+    /// Gives parameters their values; defaults are evaluated where they are written.
+    pub(super) fn bind(
+        &mut self,
+        what: &What<'_>,
+        parameters: &[Parameter],
+        arguments: Vec<(Key, Binding)>,
+    ) -> Bindings {
+        let mut bindings = super::parameter::bind(what, parameters, arguments, self.problems);
+        for (binding, parameter) in bindings.0.iter_mut().zip(parameters) {
+            let is_default = parameter
+                .default
+                .as_ref()
+                .is_some_and(|default| Rc::ptr_eq(default, &binding.node));
+            if !is_default {
+                continue;
+            }
+            if parameter.kind == Kind::Steps {
+                let entry = Entry {
+                    key: parameter.name.clone(),
+                    value: Rc::clone(&binding.node),
+                };
+                let mut steps = Vec::new();
+                self.stack_guarded(what.used_at, |expander| {
+                    expander.steps(&entry, what.scope, Env::default(), &mut steps);
+                });
+                binding.node = Rc::new(Node::list(binding.node.region, steps));
+            } else if binding.node.templated {
+                let node = self.substitute(&binding.node, Env::default());
+                match typed(&parameter.kind, &node) {
+                    Ok(node) => binding.node = node,
+                    Err(expected) => {
+                        self.problems.error(
+                            place(&parameter.name, &binding.node),
+                            format!(
+                                "the default of the parameter `{}` must be {expected}, not {}",
+                                parameter.name.text,
+                                node.describe()
+                            ),
+                        );
+                    }
+                }
+            }
+        }
+        bindings
+    }
+
+    /// Default steps may use the very command whose parameter they are of.
+    fn stack_guarded(&mut self, region: Region, expand: impl FnOnce(&mut Self)) {
+        self.default_depth += 1;
+        if self.default_depth <= MAX_NESTING {
+            expand(self);
+        } else {
+            self.problems.error(
+                region,
+                format!("default steps are nested more than {MAX_NESTING} deep"),
+            );
+        }
+        self.default_depth -= 1;
+    }
+
+    fn tell_no_step(&mut self, name: &str, region: Region, scope: &Scope) {
+        if name == "run" {
+            self.problems
+                .error(region, "`run` has no command")
+                .help("write `run: make`, or a map with `command`");
+            return;
+        }
+        let commands = scope.names(|scope| &scope.commands);
+        let known = BUILT_IN
+            .iter()
+            .copied()
+            .chain(["when", "unless"])
+            .chain(commands.iter().map(String::as_str));
+        let nearest = self.problems.nearest(name, known);
+        let is_job = scope.jobs.contains_key(name);
+        let message = match name.split_once('/') {
+            Some((orb, command)) => format!("the orb `{orb}` has no command `{command}`"),
+            None => format!("there is no step `{name}`"),
+        };
+        let problem = self.problems.error(region, message);
+        match nearest {
+            Some(_) => problem.suggest(nearest),
+            None if is_job => problem.help("it is a job, and only workflows run jobs"),
+            None => problem.help("write `- run: …` for a command"),
+        };
+    }
+}

@@ -1,0 +1,276 @@
+//! Fills the holes of texts, lists and maps.
+
+use std::rc::Rc;
+
+use crate::read::{Entry, Key, Map, Node, Region, Scalar, Value};
+
+use super::condition::is_true;
+use super::parameter::{Binding, UNKNOWN};
+use super::text::{self, Hole, Part};
+use super::{Env, Expander, Version};
+
+impl Expander<'_> {
+    /// The node with its holes filled; itself if it has none.
+    pub(super) fn substitute(&mut self, node: &Rc<Node>, env: Env<'_>) -> Rc<Node> {
+        if !node.templated || self.version == Version::V2_0 {
+            return Rc::clone(node);
+        }
+        match &node.value {
+            Value::Scalar(scalar) => self.scalar(node, scalar, env),
+            Value::List(items) => {
+                if !self.spend(1 + items.len(), 0, node.region) {
+                    return Rc::clone(node);
+                }
+                let items = items
+                    .iter()
+                    .map(|item| self.substitute(item, env))
+                    .collect();
+                Rc::new(Node::list(node.region, items).with_via(node.via))
+            }
+            Value::Map(map) => {
+                if !self.spend(1 + map.len(), 0, node.region) {
+                    return Rc::clone(node);
+                }
+                let map = self.map(map, env);
+                Rc::new(Node::map(node.region, map).with_via(node.via))
+            }
+        }
+    }
+
+    /// The same for the entries of a map.
+    pub(super) fn map(&mut self, map: &Map, env: Env<'_>) -> Map {
+        let entries = map.iter().map(|entry| self.entry(entry, env));
+        let entries: Vec<Entry> = entries.collect();
+        let mut kept: Vec<Entry> = Vec::with_capacity(entries.len());
+        for entry in entries {
+            // Two keys with holes may come out the same; the later one counts.
+            match kept.iter_mut().find(|kept| kept.key.text == entry.key.text) {
+                Some(kept) => *kept = entry,
+                None => kept.push(entry),
+            }
+        }
+        kept.into_iter().collect()
+    }
+
+    pub(super) fn entry(&mut self, entry: &Entry, env: Env<'_>) -> Entry {
+        Entry {
+            key: self.key(&entry.key, env),
+            value: self.substitute(&entry.value, env),
+        }
+    }
+
+    pub(super) fn key(&mut self, key: &Key, env: Env<'_>) -> Key {
+        if self.version == Version::V2_0 || !key.text.contains("<<") {
+            return key.clone();
+        }
+        Key::new(&self.filled(&key.text, key.region, env), key.region)
+    }
+
+    fn scalar(&mut self, node: &Rc<Node>, scalar: &Scalar, env: Env<'_>) -> Rc<Node> {
+        if let Some(hole) = text::only_hole(&scalar.text) {
+            let region = part_of(node.region, scalar, hole);
+            return match self.value(hole.inner, region, env) {
+                Some(binding) => binding.node,
+                None => Rc::new(Node::text(node.region, UNKNOWN)),
+            };
+        }
+        let filled = self.filled_in(&scalar.text, node.region, Some(scalar), env);
+        Rc::new(Node::text(node.region, filled).with_via(node.via))
+    }
+
+    /// A text with its holes filled.
+    pub(super) fn filled(&mut self, text: &str, region: Region, env: Env<'_>) -> String {
+        self.filled_in(text, region, None, env)
+    }
+
+    fn filled_in(
+        &mut self,
+        text: &str,
+        region: Region,
+        scalar: Option<&Scalar>,
+        env: Env<'_>,
+    ) -> String {
+        let place = |hole: Hole<'_>| scalar.map_or(region, |scalar| part_of(region, scalar, hole));
+        let parts = match text::parts(text) {
+            Ok(parts) => parts,
+            Err(fault) => {
+                self.problems.error(place(fault.hole), fault.message);
+                return text.to_owned();
+            }
+        };
+        let mut filled = String::with_capacity(text.len());
+        self.fill(&parts, &place, env, &mut filled);
+        if self.spend(1, filled.len(), region) {
+            filled
+        } else {
+            String::new()
+        }
+    }
+
+    fn fill(
+        &mut self,
+        parts: &[Part<'_>],
+        place: &dyn Fn(Hole<'_>) -> Region,
+        env: Env<'_>,
+        filled: &mut String,
+    ) {
+        for part in parts {
+            match part {
+                Part::Text(text) => filled.push_str(text),
+                Part::Hole(hole) => {
+                    let region = place(*hole);
+                    let Some(binding) = self.value(hole.inner, region, env) else {
+                        filled.push_str(UNKNOWN);
+                        continue;
+                    };
+                    self.push(hole, &binding.node, region, filled);
+                    if filled.len() > self.budget.bytes {
+                        // Told by who called.
+                        return;
+                    }
+                }
+                Part::Section {
+                    hole,
+                    inverted,
+                    body,
+                } => {
+                    let Some(binding) = self.value(hole.inner, place(*hole), env) else {
+                        continue;
+                    };
+                    if is_true(&binding.node) != *inverted {
+                        self.fill(body, place, env, filled);
+                    }
+                }
+            }
+        }
+    }
+
+    fn push(&mut self, hole: &Hole<'_>, node: &Node, region: Region, filled: &mut String) {
+        match &node.value {
+            Value::Scalar(scalar) if scalar.is_null() => {}
+            Value::Scalar(scalar) => match scalar.as_bool() {
+                Some(truth) => filled.push_str(if truth { "true" } else { "false" }),
+                None => filled.push_str(&scalar.text),
+            },
+            Value::List(_) | Value::Map(_) => {
+                self.problems
+                    .error(
+                        region,
+                        format!(
+                            "`{}` is {}, which can't be a part of a text",
+                            hole.inner,
+                            node.describe()
+                        ),
+                    )
+                    .help("use it alone");
+            }
+        }
+    }
+
+    /// What is to be put in a hole; none if that can't be told, which has been told.
+    pub(super) fn value(&mut self, inner: &str, region: Region, env: Env<'_>) -> Option<Binding> {
+        if text::is_reference(inner) {
+            return self.reference(inner, region, env);
+        }
+        let node = self.expression(inner, region, env)?;
+        Some(Binding {
+            name: inner.into(),
+            node,
+            scope: None,
+        })
+    }
+
+    /// What a dotted name stands for.
+    pub(super) fn reference(
+        &mut self,
+        name: &str,
+        region: Region,
+        env: Env<'_>,
+    ) -> Option<Binding> {
+        let plain = |node| Binding {
+            name: name.into(),
+            node,
+            scope: None,
+        };
+        let (scope, rest) = name.split_once('.')?;
+        let (bindings, noun) = match scope {
+            "pipeline" => {
+                return match self.pipeline.get(rest, region, self.problems) {
+                    Ok(node) => Some(plain(node)),
+                    Err(unknown) => {
+                        let nearest = unknown.nearest.as_deref();
+                        self.problems
+                            .error(region, unknown.message)
+                            .suggest(nearest);
+                        None
+                    }
+                };
+            }
+            "parameters" => (env.parameters, "parameter"),
+            "matrix" => (env.matrix, "matrix parameter"),
+            _ => {
+                let scopes = ["pipeline", "parameters", "matrix"];
+                let nearest = self.problems.nearest(scope, scopes);
+                let problem = self
+                    .problems
+                    .error(region, format!("there is no value `{name}`"));
+                match nearest {
+                    Some(nearest) => {
+                        problem.suggest(Some(&format!("{nearest}.{rest}")));
+                    }
+                    None => {
+                        problem.help("values begin with `parameters.`, `pipeline.` or `matrix.`; write `\\<<` for what is none");
+                    }
+                }
+                return None;
+            }
+        };
+        let Some(bindings) = bindings else {
+            let problem = self.problems.error(
+                region,
+                match scope {
+                    "matrix" => "there is no `matrix` here".to_owned(),
+                    _ => format!("`{name}`: there are no parameters here"),
+                },
+            );
+            if scope == "parameters" {
+                problem.help(format!(
+                    "parameters of the pipeline are `pipeline.parameters.{rest}`"
+                ));
+            }
+            return None;
+        };
+        if let Some(binding) = bindings.get(rest) {
+            return Some(binding.clone());
+        }
+        let nearest = self.problems.nearest(rest, bindings.names());
+        let problem = self
+            .problems
+            .error(region, format!("there is no {noun} `{rest}` here"));
+        match nearest {
+            Some(_) => problem.suggest(nearest),
+            None => problem.help("declare it under `parameters`"),
+        };
+        None
+    }
+}
+
+/// Where a hole is, if its scalar is on one line; else where that begins.
+fn part_of(region: Region, scalar: &Scalar, hole: Hole<'_>) -> Region {
+    let width = region.end_column.saturating_sub(region.column);
+    let is_line = region.line == region.end_line && !scalar.text.contains('\n');
+    let before = scalar.text[..hole.start].chars().count();
+    let length = scalar.text[hole.start..hole.end].chars().count();
+    // Quotes are around it; escapes would shift it.
+    let quotes = if scalar.plain { 0 } else { 1 };
+    let total = scalar.text.chars().count();
+    if !is_line || width != total + 2 * quotes {
+        return region;
+    }
+    let column = region.column + quotes + before;
+    Region {
+        column,
+        end_column: column + length,
+        ..region
+    }
+}

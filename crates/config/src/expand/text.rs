@@ -1,0 +1,316 @@
+//! Texts with holes: `cimg/node:<< parameters.version >>`, and sections that are only there if something
+//! is (`<<# parameters.ci >>--ci<</ parameters.ci >>`).
+//!
+//! Not every `<<` opens a hole. Shell scripts are full of others (`cat <<EOF`, `1 << 4`); CircleCI wants
+//! those written `\<<`, but real scripts that have no `>>` behind them go through there too. So a hole is
+//! what ends with `>>` and reads like a reference or an expression; the rest stays as it is.
+
+/// A part of a text. Offsets are bytes of the whole text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Part<'t> {
+    /// Stays as it is.
+    Text(&'t str),
+    /// Is replaced by a value.
+    Hole(Hole<'t>),
+    /// Is there or not.
+    Section {
+        /// What decides.
+        hole: Hole<'t>,
+        /// Whether it is there if that is false.
+        inverted: bool,
+        /// What is there then.
+        body: Vec<Part<'t>>,
+    },
+}
+
+/// What is between `<<` and `>>`, without the blanks around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Hole<'t> {
+    pub(super) inner: &'t str,
+    /// Where it begins, its `<<` included.
+    pub(super) start: usize,
+    /// Where it ends, its `>>` included.
+    pub(super) end: usize,
+}
+
+/// What keeps a text from being read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct TextFault<'t> {
+    pub(super) hole: Hole<'t>,
+    pub(super) message: String,
+}
+
+/// What a reference can begin with.
+const SCOPES: &[&str] = &[
+    "parameters",
+    "pipeline",
+    "matrix",
+    "executor",
+    "command",
+    "job",
+    "orb",
+];
+
+/// How deep sections may be nested.
+const MAX_SECTIONS: usize = 20;
+
+/// The parts of a text.
+pub(super) fn parts(text: &str) -> Result<Vec<Part<'_>>, TextFault<'_>> {
+    let mut open: Vec<(Hole<'_>, bool, Vec<Part<'_>>)> = Vec::new();
+    let mut parts: Vec<Part<'_>> = Vec::new();
+    let mut rest = 0;
+    let mut search = 0;
+    while let Some(found) = text[search..].find("<<") {
+        let start = search + found;
+        search = start + 2;
+        if text[..start].ends_with('\\') {
+            push_text(&mut parts, &text[rest..start - 1]);
+            rest = start;
+            // `\<<<`: the third belongs to the text as well.
+            while text[search..].starts_with('<') {
+                search += 1;
+            }
+            continue;
+        }
+        let Some((tag, hole)) = hole_at(text, start) else {
+            continue;
+        };
+        push_text(&mut parts, &text[rest..start]);
+        rest = hole.end;
+        search = hole.end;
+        match tag {
+            Tag::Value => parts.push(Part::Hole(hole)),
+            Tag::Open { inverted } => {
+                if open.len() >= MAX_SECTIONS {
+                    return Err(TextFault {
+                        hole,
+                        message: format!("sections are nested more than {MAX_SECTIONS} deep"),
+                    });
+                }
+                open.push((hole, inverted, std::mem::take(&mut parts)));
+            }
+            Tag::Close => match open.pop() {
+                Some((begun, inverted, before)) if begun.inner == hole.inner => {
+                    let body = std::mem::replace(&mut parts, before);
+                    parts.push(Part::Section {
+                        hole: begun,
+                        inverted,
+                        body,
+                    });
+                }
+                Some((begun, ..)) => {
+                    return Err(TextFault {
+                        hole,
+                        message: format!(
+                            "the section `{}` is closed here as `{}`",
+                            begun.inner, hole.inner
+                        ),
+                    });
+                }
+                None => {
+                    return Err(TextFault {
+                        hole,
+                        message: format!("no section `{}` is open here", hole.inner),
+                    });
+                }
+            },
+        }
+    }
+    if let Some((begun, ..)) = open.pop() {
+        return Err(TextFault {
+            hole: begun,
+            message: format!("the section `{}` is never closed", begun.inner),
+        });
+    }
+    push_text(&mut parts, &text[rest..]);
+    Ok(parts)
+}
+
+/// The only hole of a text that is nothing else.
+pub(super) fn only_hole(text: &str) -> Option<Hole<'_>> {
+    let trimmed = text.trim();
+    if !trimmed.starts_with("<<") || !trimmed.ends_with(">>") {
+        return None;
+    }
+    let start = text.len() - text.trim_start().len();
+    match hole_at(text, start) {
+        Some((Tag::Value, hole)) if hole.end == text.trim_end().len() => Some(hole),
+        Some(_) | None => None,
+    }
+}
+
+enum Tag {
+    Value,
+    Open { inverted: bool },
+    Close,
+}
+
+fn push_text<'t>(parts: &mut Vec<Part<'t>>, text: &'t str) {
+    if !text.is_empty() {
+        parts.push(Part::Text(text));
+    }
+}
+
+/// The hole that a `<<` opens, if it opens one.
+fn hole_at(text: &str, start: usize) -> Option<(Tag, Hole<'_>)> {
+    let after = &text[start + 2..];
+    let length = after.find(">>")?;
+    let end = start + 2 + length + 2;
+    let inner = after[..length].trim();
+    // A heredoc, and the hole behind it.
+    if inner.contains("<<") {
+        return None;
+    }
+    let (tag, inner) = match inner.as_bytes().first()? {
+        b'#' => (Tag::Open { inverted: false }, inner[1..].trim_start()),
+        b'^' => (Tag::Open { inverted: true }, inner[1..].trim_start()),
+        b'/' => (Tag::Close, inner[1..].trim_start()),
+        _ => (Tag::Value, inner),
+    };
+    let hole = Hole { inner, start, end };
+    let is_meant = match tag {
+        Tag::Value => is_reference(inner) || is_expression(inner),
+        Tag::Open { .. } | Tag::Close => is_reference(inner),
+    };
+    is_meant.then_some((tag, hole))
+}
+
+/// `parameters.version`, and what is likely meant for one: `paramters.version`.
+pub(super) fn is_reference(inner: &str) -> bool {
+    let mut words = inner.split('.');
+    let is_word = |word: &str| {
+        !word.is_empty()
+            && word
+                .chars()
+                .all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'))
+    };
+    let first = words.next().unwrap_or_default();
+    let begins_well = first.starts_with(|c: char| c.is_alphabetic() || c == '_');
+    begins_well && is_word(first) && inner.contains('.') && words.all(is_word)
+}
+
+/// Something that holds a reference of a known scope outside of quotes: `not pipeline.parameters.x`.
+pub(super) fn is_expression(inner: &str) -> bool {
+    let mut quote = None;
+    let mut before = ' ';
+    for (at, c) in inner.char_indices() {
+        match quote {
+            Some(open) if c == open => quote = None,
+            Some(_) => {}
+            None if matches!(c, '"' | '\'') => quote = Some(c),
+            None if c.is_alphabetic() && !is_name_char(before) => {
+                let rest = &inner[at..];
+                let found = SCOPES.iter().any(|scope| {
+                    rest.strip_prefix(scope)
+                        .is_some_and(|after| after.starts_with('.'))
+                });
+                if found {
+                    return true;
+                }
+            }
+            None => {}
+        }
+        before = c;
+    }
+    false
+}
+
+fn is_name_char(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '$' | '{' | '/')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Holes in brackets, sections in braces.
+    fn show(parts: &[Part<'_>]) -> String {
+        parts
+            .iter()
+            .map(|part| match part {
+                Part::Text(text) => (*text).to_owned(),
+                Part::Hole(hole) => format!("[{}]", hole.inner),
+                Part::Section {
+                    hole,
+                    inverted,
+                    body,
+                } => format!(
+                    "{{{}{}: {}}}",
+                    if *inverted { "^" } else { "#" },
+                    hole.inner,
+                    show(body)
+                ),
+            })
+            .collect()
+    }
+
+    fn read(text: &str) -> String {
+        match parts(text) {
+            Ok(parts) => show(&parts),
+            Err(fault) => format!("fault: {}", fault.message),
+        }
+    }
+
+    #[test]
+    fn holes_are_told_from_what_shells_write() {
+        for (text, meant) in [
+            ("a << parameters.x >> b", "a [parameters.x] b"),
+            ("<<pipeline.number>>", "[pipeline.number]"),
+            ("<<\tmatrix.os\t>>", "[matrix.os]"),
+            ("<< paramters.x >>", "[paramters.x]"),
+            (
+                "<< not pipeline.parameters.x >>",
+                "[not pipeline.parameters.x]",
+            ),
+            ("\\<< parameters.x >>", "<< parameters.x >>"),
+            ("cat \\<<EOF >> x", "cat <<EOF >> x"),
+            (
+                "cat <<EOF >> file\nparameters.x\nEOF",
+                "cat <<EOF >> file\nparameters.x\nEOF",
+            ),
+            ("cat <<< $x >> y", "cat <<< $x >> y"),
+            ("echo $((1 << 2)) >> x", "echo $((1 << 2)) >> x"),
+            ("<<", "<<"),
+            ("<< EOF", "<< EOF"),
+            ("<< << parameters.x >>", "<< [parameters.x]"),
+        ] {
+            assert_eq!(read(text), meant, "{text}");
+        }
+    }
+
+    #[test]
+    fn sections_hold_parts() {
+        assert_eq!(
+            read("a <<# parameters.x >>b << parameters.y >><</ parameters.x >> c"),
+            "a {#parameters.x: b [parameters.y]} c"
+        );
+        assert_eq!(
+            read("<<^parameters.x>>no<</parameters.x>>"),
+            "{^parameters.x: no}"
+        );
+        for (text, fault) in [
+            (
+                "<<# parameters.x >>b",
+                "fault: the section `parameters.x` is never closed",
+            ),
+            (
+                "b<</ parameters.x >>",
+                "fault: no section `parameters.x` is open here",
+            ),
+            (
+                "<<# parameters.x >><</ parameters.y >>",
+                "fault: the section `parameters.x` is closed here as `parameters.y`",
+            ),
+        ] {
+            assert_eq!(read(text), fault, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_text_may_be_one_hole() {
+        assert!(only_hole(" << parameters.x >> ").is_some());
+        assert!(only_hole("<< parameters.x >> << parameters.y >>").is_none());
+        assert!(only_hole("v<< parameters.x >>").is_none());
+        assert!(only_hole("<<# parameters.x >>").is_none());
+    }
+}

@@ -1,0 +1,99 @@
+//! What is defined and never used: told, and looked through all the same.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use crate::ErrorKind;
+use crate::read::{Entry, Map};
+
+use super::Expander;
+use super::job::Around;
+use super::parameter::What;
+use super::scope::{Definitions, Orb};
+use super::workflow::Workflows;
+
+impl Expander<'_> {
+    /// The jobs that no workflow uses, expanded where they have no parameters. What of the file is
+    /// unused is told, if nothing is wrong with it otherwise: with a fault, much only seems unused.
+    pub(super) fn unused(&mut self, top: &Map, _workflows: &Workflows) -> Vec<Entry> {
+        let scope = Rc::clone(&self.scope);
+        let mut unused = Vec::new();
+        let mut names: Vec<_> = scope
+            .jobs
+            .values()
+            .filter(|definition| !definition.used.get())
+            .collect();
+        names.sort_by_key(|definition| (definition.key.region.line, definition.key.region.column));
+        for definition in names {
+            // With other values than its defaults it may be right.
+            if !definition.parameters.is_empty() || definition.get("type").is_some() {
+                continue;
+            }
+            let what = What {
+                noun: "job",
+                name: &definition.key.text,
+                used_at: definition.key.region,
+                scope: &scope,
+                other_keys: &[],
+            };
+            let bindings = self.bind(&what, &definition.parameters, Vec::new());
+            let node = self.job(definition, &scope, &bindings, &Around::default());
+            unused.push(Entry {
+                key: definition.key.clone(),
+                value: node,
+            });
+        }
+        if self.is_new() && top.get("workflows").is_some() {
+            self.tell_unused("command", &scope.commands);
+            self.tell_unused("executor", &scope.executors);
+            self.tell_unused_orbs(&scope.orbs);
+        }
+        self.tell_empty_orbs(&scope.orbs);
+        unused
+    }
+
+    fn tell_unused(&mut self, noun: &str, definitions: &Definitions) {
+        if self.problems.has_errors() {
+            return;
+        }
+        let mut unused: Vec<_> = definitions
+            .values()
+            .filter(|definition| !definition.used.get())
+            .collect();
+        unused.sort_by_key(|definition| definition.key.region.line);
+        for definition in unused {
+            self.problems.warning(
+                definition.key.region,
+                format!("the {noun} `{}` is never used", definition.key.text),
+            );
+        }
+    }
+
+    fn tell_empty_orbs(&mut self, orbs: &HashMap<Rc<str>, Orb>) {
+        for orb in orbs.values() {
+            if orb.is_empty && orb.used.get() {
+                self.problems
+                    .error(
+                        orb.key.region,
+                        format!("the orb `{}` is used, and nothing is in it", orb.key.text),
+                    )
+                    .help("a setup job may fill it in before it goes on with this config")
+                    .of_kind(ErrorKind::OrbNotAtHand);
+            }
+        }
+    }
+
+    fn tell_unused_orbs(&mut self, orbs: &HashMap<Rc<str>, Orb>) {
+        if self.problems.has_errors() {
+            return;
+        }
+        let mut unused: Vec<_> = orbs.values().filter(|orb| !orb.used.get()).collect();
+        unused.sort_by_key(|orb| orb.key.region.line);
+        for orb in unused {
+            self.problems.warning(
+                orb.key.region,
+                format!("the orb `{}` is never used", orb.key.text),
+            );
+        }
+    }
+}

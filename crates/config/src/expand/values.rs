@@ -1,0 +1,248 @@
+//! The values of a pipeline: what its trigger brings (`pipeline.git.branch`), and its parameters.
+//!
+//! The names are those of CircleCI's reference ("Pipeline values and parameters"). What a trigger does
+//! not bring is empty, so that a config means the same whoever started it.
+
+use std::rc::Rc;
+
+use model::ParameterValue;
+
+use crate::diagnostic::Problems;
+use crate::inputs::{Inputs, TriggerValues};
+use crate::read::{Map, Node, Region};
+
+use super::Version;
+use super::parameter::{self, Kind, Parameter};
+
+/// All that `pipeline.` stands for.
+pub(super) struct PipelineValues {
+    trigger: TriggerValues,
+    has_trigger: bool,
+    parameters: Vec<(Parameter, Rc<Node>)>,
+}
+
+/// What a value is when its trigger does not bring it.
+#[derive(Clone, Copy)]
+enum Empty {
+    Text,
+    Number,
+    False,
+}
+
+/// The names below `pipeline.` that are there for every trigger.
+const NAMES: &[(&str, Empty)] = &[
+    ("id", Empty::Text),
+    ("number", Empty::Number),
+    ("project.git_url", Empty::Text),
+    ("project.type", Empty::Text),
+    ("project.id", Empty::Text),
+    ("project.slug", Empty::Text),
+    ("project.name", Empty::Text),
+    ("project.organization_id", Empty::Text),
+    ("organization.id", Empty::Text),
+    ("git.tag", Empty::Text),
+    ("git.branch", Empty::Text),
+    ("git.branch.is_default", Empty::False),
+    ("git.revision", Empty::Text),
+    ("git.base_revision", Empty::Text),
+    ("git.repo_id", Empty::Text),
+    ("git.repo_name", Empty::Text),
+    ("git.repo_owner", Empty::Text),
+    ("git.repo_url", Empty::Text),
+    ("git.commit.author_email", Empty::Text),
+    ("git.commit.author_name", Empty::Text),
+    ("git.commit.author_login", Empty::Text),
+    ("git.commit.author_avatar_url", Empty::Text),
+    ("git.commit.subject", Empty::Text),
+    ("git.commit.body", Empty::Text),
+    ("git.commit.url", Empty::Text),
+    ("in_setup", Empty::False),
+    ("trigger_source", Empty::Text),
+    ("config_source", Empty::Text),
+    ("schedule.name", Empty::Text),
+    ("schedule.id", Empty::Text),
+    ("trigger.type", Empty::Text),
+    ("trigger.id", Empty::Text),
+    ("trigger.name", Empty::Text),
+    ("template_id", Empty::Text),
+    ("deploy.component_name", Empty::Text),
+    ("deploy.environment_name", Empty::Text),
+    ("deploy.current_version", Empty::Text),
+    ("deploy.target_version", Empty::Text),
+    ("deploy.namespace", Empty::Text),
+    ("deploy.reason", Empty::Text),
+    ("deploy.is_rollback", Empty::False),
+];
+
+/// Below these, names are the forge's or the trigger's own.
+const OPEN: &[&str] = &[
+    "event.",
+    "trigger_parameters.",
+    "git.pull_request.",
+    "deploy.",
+    "trigger.",
+    "schedule.",
+];
+
+/// What a name that stands for nothing is told with.
+pub(super) struct Unknown {
+    pub(super) message: String,
+    pub(super) nearest: Option<String>,
+}
+
+impl PipelineValues {
+    /// Reads the config's `parameters` and gives them their values.
+    pub(super) fn new(
+        top: &Map,
+        inputs: &Inputs<'_>,
+        version: Version,
+        problems: &mut Problems,
+    ) -> Self {
+        let declared = match version {
+            Version::V2_0 => Vec::new(),
+            Version::V2_1 => parameter::declared(top, true, problems),
+        };
+        let region = top
+            .get("parameters")
+            .map_or_else(Region::default, |entry| entry.key.region);
+        let mut parameters = Vec::new();
+        for parameter in declared {
+            let given = inputs
+                .parameters
+                .and_then(|given| given.get(&*parameter.name.text));
+            let given = given.map(|value| (value, Rc::new(node(value, parameter.name.region))));
+            let value = match given {
+                Some((value, given)) => match parameter::typed(&parameter.kind, &given) {
+                    Ok(value) => value,
+                    Err(expected) => {
+                        problems.error(
+                            parameter.name.region,
+                            format!(
+                                "the pipeline's parameter `{}` must be {expected}, and was given {}",
+                                parameter.name.text,
+                                told(value)
+                            ),
+                        );
+                        given
+                    }
+                },
+                None => match &parameter.default {
+                    Some(default) => Rc::clone(default),
+                    None => {
+                        // `config validate` is given nothing, and what needs a value is no fault.
+                        if inputs.trigger.is_some() {
+                            problems
+                                .error(
+                                    parameter.name.region,
+                                    format!(
+                                        "the pipeline's parameter `{}` has no default and was given no value",
+                                        parameter.name.text
+                                    ),
+                                )
+                                .help("give it a `default`");
+                        }
+                        Rc::new(empty(&parameter.kind, parameter.name.region))
+                    }
+                },
+            };
+            parameters.push((parameter, value));
+        }
+        for name in inputs.parameters.into_iter().flat_map(|given| given.keys()) {
+            let known = || {
+                parameters
+                    .iter()
+                    .map(|(parameter, _)| &*parameter.name.text)
+            };
+            if !known().any(|known| known == name) {
+                let nearest = problems.nearest(name, known()).map(str::to_owned);
+                problems
+                    .error(region, format!("the config has no parameter `{name}`"))
+                    .suggest(nearest.as_deref());
+            }
+        }
+        Self {
+            has_trigger: inputs.trigger.is_some(),
+            trigger: inputs.trigger.cloned().unwrap_or_default(),
+            parameters,
+        }
+    }
+
+    /// What a name below `pipeline.` stands for.
+    pub(super) fn get(
+        &self,
+        name: &str,
+        region: Region,
+        problems: &mut Problems,
+    ) -> Result<Rc<Node>, Unknown> {
+        if let Some(name) = name.strip_prefix("parameters.") {
+            let found = self
+                .parameters
+                .iter()
+                .find(|(parameter, _)| &*parameter.name.text == name);
+            return match found {
+                Some((_, node)) => Ok(Rc::clone(node)),
+                None => Err(Unknown {
+                    message: format!("the pipeline has no parameter `{name}`"),
+                    nearest: problems
+                        .nearest(
+                            name,
+                            self.parameters
+                                .iter()
+                                .map(|(parameter, _)| &*parameter.name.text),
+                        )
+                        .map(str::to_owned),
+                }),
+            };
+        }
+        if let Some(value) = self.trigger.values.get(name) {
+            return Ok(Rc::new(node(value, region)));
+        }
+        let known = NAMES.iter().find(|(known, _)| *known == name);
+        if let Some((_, empty)) = known {
+            return Ok(Rc::new(match empty {
+                Empty::Text => Node::word(region, ""),
+                Empty::Number => Node::word(region, "0"),
+                Empty::False => Node::word(region, "false"),
+            }));
+        }
+        if OPEN.iter().any(|open| name.starts_with(open)) {
+            return Ok(Rc::new(Node::word(region, "")));
+        }
+        Err(Unknown {
+            message: format!("there is no value `pipeline.{name}`"),
+            nearest: problems
+                .nearest(name, NAMES.iter().map(|(known, _)| *known))
+                .map(|nearest| format!("pipeline.{nearest}")),
+        })
+    }
+
+    /// Whether there is a trigger at all; a config may just be looked over.
+    pub(super) fn has_trigger(&self) -> bool {
+        self.has_trigger
+    }
+}
+
+fn node(value: &ParameterValue, region: Region) -> Node {
+    match value {
+        ParameterValue::Text(text) => Node::text(region, text.clone()),
+        ParameterValue::Integer(number) => Node::word(region, number.to_string()),
+        ParameterValue::Boolean(truth) => Node::word(region, truth.to_string()),
+    }
+}
+
+fn told(value: &ParameterValue) -> String {
+    match value {
+        ParameterValue::Text(text) => format!("the text `{text}`"),
+        ParameterValue::Integer(number) => format!("the number `{number}`"),
+        ParameterValue::Boolean(truth) => format!("the boolean `{truth}`"),
+    }
+}
+
+fn empty(kind: &Kind, region: Region) -> Node {
+    match kind {
+        Kind::Boolean => Node::word(region, "false"),
+        Kind::Integer => Node::word(region, "0"),
+        Kind::Enum(choices) => Node::text(region, choices.first().map_or("", String::as_str)),
+        Kind::String | Kind::EnvVarName | Kind::Executor | Kind::Steps => Node::text(region, ""),
+    }
+}

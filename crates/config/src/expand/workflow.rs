@@ -1,0 +1,844 @@
+//! Workflows: conditions are decided, matrices unrolled, and each use of a job gets the job that it
+//! stands for.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt::Write as _;
+use std::rc::Rc;
+
+use crate::LeftOut;
+use crate::read::{Entry, Key, Map, Node, Region, Value};
+use crate::resolve::MAX_JOBS;
+use crate::schema::JOB_USE_KEYS;
+
+use super::executor::bound;
+use super::job::Around;
+use super::parameter::{Binding, Bindings, UNKNOWN, What, place};
+use super::scope::{Definition, Found, Scope};
+use super::{Env, Expander, Version};
+
+/// How many jobs one matrix may stand for; CircleCI's own limit is 128.
+pub const MAX_MATRIX: usize = 1_000;
+
+/// The expanded workflows, and the jobs that they use.
+#[derive(Default)]
+pub(super) struct Workflows {
+    flows: Vec<Entry>,
+    /// Those whose conditions don't hold.
+    pub(super) left_out: Vec<LeftOut>,
+    instances: Vec<Instance>,
+    /// By what they were made of.
+    known: HashMap<String, usize>,
+    /// The names of `instances`.
+    names: HashSet<String>,
+}
+
+/// One job, as often as it is used with the same values.
+struct Instance {
+    name: String,
+    region: Region,
+    node: Rc<Node>,
+}
+
+/// What a matrix came to.
+struct Unrolled {
+    /// What the jobs are required by together.
+    alias: String,
+    combinations: Vec<Bindings>,
+}
+
+/// The uses of one workflow.
+#[derive(Default)]
+pub(super) struct Uses {
+    pub(super) items: Vec<Use>,
+    /// The names of the jobs to require for a matrix, by its alias, and for a group of jobs.
+    pub(super) groups: HashMap<String, Vec<String>>,
+}
+
+/// One use of a job.
+pub(super) struct Use {
+    /// The key of its instance.
+    pub(super) job: Key,
+    pub(super) region: Region,
+    /// What it is called in the workflow.
+    pub(super) name: String,
+    pub(super) entries: Vec<Entry>,
+}
+
+impl Workflows {
+    /// What stands in place of `workflows`.
+    pub(super) fn node(&self, entry: &Entry) -> Rc<Node> {
+        match &entry.value.value {
+            Value::Map(_) => {
+                let mut entries = self.flows.clone();
+                if entries.is_empty() && !self.left_out.is_empty() {
+                    let region = entry.key.region;
+                    let two = Node::word(region, "2");
+                    entries.push(Entry::new(Key::new("version", region), two));
+                }
+                let map = entries.into_iter().collect();
+                Rc::new(Node::map(entry.value.region, map))
+            }
+            Value::Scalar(_) | Value::List(_) => Rc::clone(&entry.value),
+        }
+    }
+
+    fn instance(
+        &mut self,
+        identity: String,
+        wanted: &str,
+        region: Region,
+        node: Rc<Node>,
+    ) -> String {
+        let mut name = wanted.to_owned();
+        let mut number = 1;
+        while self.names.contains(&name) {
+            number += 1;
+            name = format!("{wanted}~{number}");
+        }
+        self.names.insert(name.clone());
+        self.known.insert(identity, self.instances.len());
+        self.instances.push(Instance {
+            name: name.clone(),
+            region,
+            node,
+        });
+        name
+    }
+}
+
+impl Expander<'_> {
+    pub(super) fn workflows(&mut self, top: &Map) -> Workflows {
+        let mut workflows = Workflows::default();
+        let Some(entry) = top.get("workflows") else {
+            self.default_job(top, &mut workflows);
+            return workflows;
+        };
+        for flow in entry.value.as_map().into_iter().flat_map(Map::iter) {
+            if &*flow.key.text == "version" {
+                continue;
+            }
+            if let Some(flow) = self.workflow(flow, &mut workflows) {
+                workflows.flows.push(flow);
+            }
+        }
+        workflows
+    }
+
+    /// The jobs of the whole config.
+    pub(super) fn jobs_of(&mut self, workflows: &Workflows, top: &Map) -> Map {
+        let mut entries: Vec<Entry> = workflows
+            .instances
+            .iter()
+            .map(|instance| {
+                Self::job_entry(&instance.name, instance.region, Rc::clone(&instance.node))
+            })
+            .collect();
+        // What is no map of jobs is told by who reads it.
+        if entries.is_empty() && top.get("workflows").is_none() {
+            entries = match top.get("jobs").map(|entry| &entry.value.value) {
+                Some(Value::Map(_)) | None => entries,
+                Some(Value::Scalar(_) | Value::List(_)) => Vec::new(),
+            };
+        }
+        entries.into_iter().collect()
+    }
+
+    /// Without `workflows`, the job `build` runs, or the only one.
+    fn default_job(&mut self, top: &Map, workflows: &mut Workflows) {
+        let Some(jobs) = top.get("jobs").and_then(|entry| entry.value.as_map()) else {
+            return;
+        };
+        let chosen = jobs.get("build").or_else(|| jobs.only());
+        let Some(entry) = chosen else { return };
+        let Some(definition) = self.scope.jobs.get(&entry.key.text).map(Rc::clone) else {
+            return;
+        };
+        definition.used.set(true);
+        let scope = Rc::clone(&self.scope);
+        let what = What {
+            noun: "job",
+            name: &entry.key.text,
+            used_at: entry.key.region,
+            scope: &scope,
+            other_keys: &[],
+        };
+        let bindings = self.bind(&what, &definition.parameters, Vec::new());
+        let node = self.job(&definition, &scope, &bindings, &Around::default());
+        let identity = entry.key.text.to_string();
+        workflows.instance(identity, &entry.key.text, entry.key.region, node);
+    }
+
+    /// One workflow; none if its condition does not hold.
+    fn workflow(&mut self, flow: &Entry, workflows: &mut Workflows) -> Option<Entry> {
+        let Entry { key, value } = flow;
+        let Some(map) = value.as_map() else {
+            return Some(flow.clone());
+        };
+        if !self.runs(map) {
+            self.look_over(map);
+            workflows.left_out.push(LeftOut {
+                workflow: key.text.to_string(),
+                job: None,
+                why: "its condition does not hold".to_owned(),
+            });
+            return None;
+        }
+        let mut entries = Vec::new();
+        for entry in map.iter() {
+            match &*entry.key.text {
+                "when" | "unless" => {}
+                "jobs" => {
+                    let jobs = match entry.value.as_list() {
+                        Some(items) => self.uses(key, items, workflows),
+                        None => Rc::clone(&entry.value),
+                    };
+                    entries.push(Entry {
+                        key: entry.key.clone(),
+                        value: jobs,
+                    });
+                }
+                _ => {
+                    let entry = self.entry(entry, Env::default());
+                    entries.push(entry);
+                }
+            }
+        }
+        Some(Entry {
+            key: key.clone(),
+            value: Rc::new(Node::map(value.region, entries.into_iter().collect())),
+        })
+    }
+
+    /// Whether a workflow's conditions hold.
+    fn runs(&mut self, map: &Map) -> bool {
+        let mut runs = true;
+        for (word, wanted) in [("when", true), ("unless", false)] {
+            if let Some(entry) = map.get(word)
+                && let Some(holds) = self.condition(entry, Env::default())
+            {
+                runs &= holds == wanted;
+            }
+        }
+        runs
+    }
+
+    /// Marks what a workflow that does not run uses, so that nothing is called unused for that.
+    fn look_over(&mut self, map: &Map) {
+        let items = map.get("jobs").and_then(|entry| entry.value.as_list());
+        for item in items.into_iter().flatten() {
+            let name = item
+                .as_text()
+                .or_else(|| Some(&*item.as_map()?.iter().next()?.key.text));
+            if let Some(name) = name {
+                let scope = Rc::clone(&self.scope);
+                scope.find(name, |scope| &scope.jobs);
+            }
+        }
+    }
+
+    fn uses(&mut self, workflow: &Key, items: &[Rc<Node>], workflows: &mut Workflows) -> Rc<Node> {
+        let mut uses = Uses::default();
+        let mut others = Vec::new();
+        for item in items {
+            if !self.item(workflow, item, &mut uses, workflows) {
+                // Told by who reads workflows.
+                others.push(Rc::clone(item));
+            }
+        }
+        let region = items.first().map_or(workflow.region, |item| item.region);
+        let names: HashSet<&str> = uses.items.iter().map(|item| item.name.as_str()).collect();
+        let mut nodes: Vec<Rc<Node>> = uses
+            .items
+            .iter()
+            .map(|item| item.node(&names, &uses.groups))
+            .collect();
+        nodes.extend(others);
+        Rc::new(Node::list(region, nodes))
+    }
+
+    /// Adds what an entry of a list of jobs stands for; false if it is no such entry.
+    pub(super) fn item(
+        &mut self,
+        workflow: &Key,
+        item: &Rc<Node>,
+        uses: &mut Uses,
+        workflows: &mut Workflows,
+    ) -> bool {
+        let (job, body) = match &item.value {
+            Value::Scalar(scalar) if !scalar.is_null() => {
+                (Key::new(&scalar.text, item.region), None)
+            }
+            Value::Map(map) => match map.only() {
+                Some(entry) => (entry.key.clone(), Some(&entry.value)),
+                None => return false,
+            },
+            Value::Scalar(_) | Value::List(_) => return false,
+        };
+        self.job_use(workflow, &job, body, uses, workflows);
+        true
+    }
+
+    fn job_use(
+        &mut self,
+        workflow: &Key,
+        job: &Key,
+        body: Option<&Rc<Node>>,
+        uses: &mut Uses,
+        workflows: &mut Workflows,
+    ) {
+        let job = self.key(job, Env::default());
+        let map = match body.map(|body| (body, &body.value)) {
+            None => None,
+            Some((_, Value::Map(map))) => Some(map),
+            Some((body, Value::Scalar(_) | Value::List(_))) => {
+                if !body.is_null() {
+                    self.problems.error(
+                        job.region,
+                        format!("`{}` must be a map, not {}", job.text, body.describe()),
+                    );
+                    return;
+                }
+                None
+            }
+        };
+        if let Some(group) = self.group(&job.text) {
+            return self.group_use(workflow, &job, map, &group, uses, workflows);
+        }
+        let matrix = map.and_then(|map| map.get("matrix")).cloned();
+        let unrolled = match &matrix {
+            Some(entry) if !entry.value.is_null() => match self.matrix(&job, entry) {
+                Some(unrolled) => Some(unrolled),
+                None => return,
+            },
+            Some(_) | None => None,
+        };
+        let combinations = unrolled
+            .as_ref()
+            .map_or(1, |matrix| matrix.combinations.len());
+        if uses.items.len() + combinations > MAX_JOBS {
+            if !self.problems.has_errors() {
+                self.problems
+                    .error(
+                        job.region,
+                        format!("the pipeline has more than {MAX_JOBS} jobs"),
+                    )
+                    .help("jobs count as often as workflows use them");
+            }
+            return;
+        }
+        let Some(unrolled) = unrolled else {
+            let item = self.one_use(workflow, &job, map, None, workflows);
+            uses.items.push(item);
+            return;
+        };
+        let mut group = Vec::new();
+        for combination in &unrolled.combinations {
+            let item = self.one_use(workflow, &job, map, Some(combination), workflows);
+            group.push(item.name.clone());
+            uses.items.push(item);
+        }
+        uses.groups.entry(unrolled.alias).or_default().extend(group);
+    }
+
+    fn one_use(
+        &mut self,
+        workflow: &Key,
+        job: &Key,
+        map: Option<&Map>,
+        combination: Option<&Bindings>,
+        workflows: &mut Workflows,
+    ) -> Use {
+        let env = Env {
+            matrix: combination,
+            ..Env::default()
+        };
+        let entries: Vec<&Entry> = map.into_iter().flat_map(Map::iter).collect();
+        let mut kept = Vec::new();
+        let mut given: Vec<Entry> = Vec::new();
+        let mut around = [None, None];
+        let mut replacement = None;
+        let mut name = None;
+        for entry in entries {
+            match &*entry.key.text {
+                "matrix" => {}
+                "pre-steps" => around[0] = Some(entry),
+                "post-steps" => around[1] = Some(entry),
+                "override-with" => replacement = Some(self.entry(entry, env)),
+                "name" => name = Some(self.entry(entry, env)),
+                "filters" if entry.value.as_text().is_some() => {
+                    kept.push(self.filter_expression(entry, env));
+                }
+                key if JOB_USE_KEYS.contains(&key) => kept.push(self.entry(entry, env)),
+                _ => given.push(entry.clone()),
+            }
+        }
+        let own_name = name
+            .as_ref()
+            .and_then(|entry| entry.value.as_text())
+            .map(str::to_owned);
+        let shown = match (own_name, combination) {
+            (Some(name), _) => name,
+            (None, Some(combination)) => matrix_name(&job.text, combination),
+            (None, None) => job.text.to_string(),
+        };
+        if let Some(entry) = name.filter(|entry| entry.value.as_text().is_none()) {
+            // Told by who reads workflows.
+            kept.push(entry);
+        }
+        let type_word = kept
+            .iter()
+            .find(|entry| &*entry.key.text == "type")
+            .and_then(|entry| entry.value.as_text());
+        let is_plain = type_word.is_some_and(|word| word != "build");
+        let mut instance = Key::new(&job.text, job.region);
+        if is_plain {
+            kept.extend(given);
+        } else if let Some((definition, home)) = self.job_of(workflow, job, replacement.as_ref()) {
+            let mut arguments = self.arguments(
+                given.iter(),
+                &definition.parameters,
+                &self.scope.clone(),
+                env,
+            );
+            for binding in combination.into_iter().flat_map(|matrix| &matrix.0) {
+                let is_given = arguments.iter().any(|(key, _)| key.text == binding.name);
+                if !is_given {
+                    let key = Key::new(&binding.name, binding.node.region);
+                    let scope = Rc::clone(&self.scope);
+                    arguments.push((key.clone(), bound(&key, &binding.node, Some(&scope))));
+                }
+            }
+            let around = self.around(around, env);
+            let named = Names { job, shown: &shown };
+            instance = self.instance(&definition, &home, arguments, &around, &named, workflows);
+        } else {
+            // It has been told. Its place is kept, so that who requires it is not blamed.
+            let key = Key::new("type", job.region);
+            kept.retain(|entry| &*entry.key.text != "type");
+            kept.push(Entry::new(key, Node::text(job.region, "no-op")));
+        }
+        Use {
+            job: instance,
+            region: job.region,
+            name: shown,
+            entries: kept,
+        }
+    }
+
+    /// An expression in place of filters, decided; whoever looks a config over sees all jobs.
+    fn filter_expression(&mut self, entry: &Entry, env: Env<'_>) -> Entry {
+        let holds = self.lets_run(entry, env).unwrap_or(true);
+        let holds = holds || !self.pipeline.has_trigger();
+        Entry::new(
+            entry.key.clone(),
+            Node::word(entry.value.region, holds.to_string()),
+        )
+    }
+
+    /// The definition that a use of a job names; none if there is none, which has been told.
+    fn job_of(
+        &mut self,
+        workflow: &Key,
+        job: &Key,
+        replacement: Option<&Entry>,
+    ) -> Option<(Rc<Definition>, Rc<Scope>)> {
+        let scope = Rc::clone(&self.scope);
+        if let Some(entry) = replacement
+            && let Some(name) = entry.value.as_text()
+            && let Found::Definition(definition, home) = scope.find(name, |scope| &scope.jobs)
+        {
+            scope.find(&job.text, |scope| &scope.jobs);
+            return Some((definition, home));
+        }
+        if job.text.contains(UNKNOWN) {
+            return None;
+        }
+        match scope.find(&job.text, |scope| &scope.jobs) {
+            Found::Definition(definition, home) => Some((definition, home)),
+            Found::NotAtHand => None,
+            Found::NoOrb(orb) => {
+                self.tell_no_orb("job", &job.text, &orb, job.region, &scope);
+                None
+            }
+            Found::Nothing => {
+                let known = scope.names(|scope| &scope.jobs);
+                let nearest = self
+                    .problems
+                    .nearest(&job.text, known.iter().map(String::as_str));
+                let message = match job.text.split_once('/') {
+                    Some((orb, inner)) => format!("the orb `{orb}` has no job `{inner}`"),
+                    None => format!(
+                        "workflow `{}` runs `{}`, which is not in `jobs`",
+                        workflow.text, job.text
+                    ),
+                };
+                let problem = self.problems.error(job.region, message);
+                match nearest {
+                    Some(_) => problem.suggest(nearest),
+                    None => problem.help("for an approval, add `type: approval`"),
+                };
+                None
+            }
+        }
+    }
+
+    fn around(&mut self, entries: [Option<&Entry>; 2], env: Env<'_>) -> Around {
+        let scope = Rc::clone(&self.scope);
+        let mut around = Around::default();
+        let [before, after] = entries;
+        if let Some(entry) = before {
+            self.steps(entry, &scope, env, &mut around.before);
+        }
+        if let Some(entry) = after {
+            self.steps(entry, &scope, env, &mut around.after);
+        }
+        around
+    }
+
+    /// The key of the job that a use stands for; made if it is not there yet.
+    fn instance(
+        &mut self,
+        definition: &Rc<Definition>,
+        home: &Rc<Scope>,
+        arguments: Vec<(Key, Binding)>,
+        around: &Around,
+        named: &Names<'_>,
+        workflows: &mut Workflows,
+    ) -> Key {
+        let what = What {
+            noun: "job",
+            name: &named.job.text,
+            used_at: named.job.region,
+            scope: home,
+            other_keys: JOB_USE_KEYS,
+        };
+        let is_simple = arguments.is_empty() && around.before.is_empty() && around.after.is_empty();
+        let mut identity = format!("{:p}", Rc::as_ptr(definition));
+        if is_simple && let Some(known) = workflows.known.get(&identity) {
+            return Key::new(&workflows.instances[*known].name, named.job.region);
+        }
+        let bindings = self.bind(&what, &definition.parameters, arguments);
+        if !is_simple {
+            for binding in &bindings.0 {
+                let _ = write!(identity, ";{}=", binding.name);
+                fingerprint(&binding.node, &mut identity);
+            }
+            for (word, steps) in [("<", &around.before), (">", &around.after)] {
+                identity.push_str(word);
+                for step in steps {
+                    fingerprint(step, &mut identity);
+                }
+            }
+            if let Some(known) = workflows.known.get(&identity) {
+                return Key::new(&workflows.instances[*known].name, named.job.region);
+            }
+        }
+        let is_own = Rc::ptr_eq(home, &self.scope) && definition.parameters.is_empty();
+        let outer = self.problems.current_use();
+        if !is_own {
+            self.problems.enter(
+                named.job.region,
+                format!("the job `{}` is used here", named.job.text),
+            );
+        }
+        let node = self.job(definition, home, &bindings, around);
+        self.problems.leave(outer);
+        let region = definition.key.region;
+        // As many jobs as can be keep their own names.
+        let wanted = if is_simple {
+            &*named.job.text
+        } else {
+            named.shown
+        };
+        Key::new(
+            &workflows.instance(identity, wanted, region, node),
+            named.job.region,
+        )
+    }
+
+    /// What a matrix stands for; none if it is wrong, which has been told.
+    fn matrix(&mut self, job: &Key, entry: &Entry) -> Option<Unrolled> {
+        let entry = self.entry(entry, Env::default());
+        let Entry { key, value } = &entry;
+        let Some(map) = value.as_map() else {
+            self.problems
+                .error(
+                    place(key, value),
+                    format!("`matrix` must be a map, not {}", value.describe()),
+                )
+                .help("write its lists of values under `parameters:` in it");
+            return None;
+        };
+        for Entry { key, .. } in map.iter() {
+            const KEYS: [&str; 3] = ["parameters", "exclude", "alias"];
+            if !KEYS.contains(&&*key.text) {
+                let nearest = self.problems.nearest(&key.text, KEYS);
+                self.problems
+                    .error(
+                        key.region,
+                        format!("`{}` means nothing in a `matrix`", key.text),
+                    )
+                    .suggest(nearest);
+            }
+        }
+        let axes = self.axes(key, map)?;
+        let mut combinations = vec![Bindings::default()];
+        let product = axes
+            .iter()
+            .try_fold(1_usize, |product, (_, values)| {
+                product.checked_mul(values.len())
+            })
+            .filter(|product| *product <= MAX_MATRIX);
+        if product.is_none() {
+            self.problems.error(
+                key.region,
+                format!("this `matrix` stands for more than {MAX_MATRIX} jobs"),
+            );
+            return None;
+        }
+        for (name, values) in &axes {
+            combinations = combinations
+                .iter()
+                .flat_map(|combination| {
+                    values.iter().map(|value| {
+                        let mut next = combination.clone();
+                        next.0.push(bound(name, value, None));
+                        next
+                    })
+                })
+                .collect();
+        }
+        if let Some(exclude) = map.get("exclude") {
+            self.exclude(exclude, &axes, &mut combinations);
+        }
+        if combinations.is_empty() {
+            self.problems
+                .error(key.region, "this `matrix` stands for no job at all")
+                .help("`exclude` leaves nothing of it");
+            return None;
+        }
+        let alias = map.get("alias").and_then(|entry| entry.value.as_text());
+        Some(Unrolled {
+            alias: alias.unwrap_or(&job.text).to_owned(),
+            combinations,
+        })
+    }
+
+    fn axes(&mut self, matrix: &Key, map: &Map) -> Option<Vec<(Key, Vec<Rc<Node>>)>> {
+        let parameters = map.get("parameters").and_then(|entry| entry.value.as_map());
+        let Some(parameters) = parameters.filter(|parameters| !parameters.is_empty()) else {
+            self.problems
+                .error(matrix.region, "this `matrix` has no `parameters`")
+                .help("write `parameters: {version: [\"1\", \"2\"]}` in it");
+            return None;
+        };
+        let mut axes = Vec::new();
+        for Entry { key, value } in parameters.iter() {
+            match value.as_list() {
+                Some(values) if !values.is_empty() => axes.push((key.clone(), values.to_vec())),
+                Some(_) | None => {
+                    self.problems
+                        .error(
+                            place(key, value),
+                            format!("`{}` of a `matrix` must be a list of values", key.text),
+                        )
+                        .help("write it as `[one, other]`");
+                }
+            }
+        }
+        (axes.len() == parameters.len()).then_some(axes)
+    }
+
+    fn exclude(
+        &mut self,
+        exclude: &Entry,
+        axes: &[(Key, Vec<Rc<Node>>)],
+        combinations: &mut Vec<Bindings>,
+    ) {
+        let Some(items) = exclude.value.as_list() else {
+            self.problems
+                .error(
+                    place(&exclude.key, &exclude.value),
+                    "`exclude` must be a list of maps",
+                )
+                .help("begin each with `-`");
+            return;
+        };
+        for item in items {
+            let Some(map) = item.as_map() else {
+                self.problems.error(
+                    item.region,
+                    format!(
+                        "an entry of `exclude` must be a map, not {}",
+                        item.describe()
+                    ),
+                );
+                continue;
+            };
+            for Entry { key, .. } in map.iter() {
+                if !axes.iter().any(|(name, _)| name.text == key.text) {
+                    let nearest = self
+                        .problems
+                        .nearest(&key.text, axes.iter().map(|(name, _)| &*name.text));
+                    self.problems
+                        .error(
+                            key.region,
+                            format!("the `matrix` has no parameter `{}`", key.text),
+                        )
+                        .suggest(nearest);
+                }
+            }
+            let before = combinations.len();
+            combinations.retain(|combination| {
+                !map.iter().all(|entry| {
+                    combination.get(&entry.key.text).is_some_and(|binding| {
+                        let mut one = String::new();
+                        let mut other = String::new();
+                        fingerprint(&binding.node, &mut one);
+                        fingerprint(&entry.value, &mut other);
+                        one == other
+                    })
+                })
+            });
+            if combinations.len() == before {
+                self.problems
+                    .warning(
+                        item.region,
+                        "this `exclude` takes nothing out of the `matrix`",
+                    )
+                    .help("no job of it has these values");
+            }
+        }
+    }
+}
+
+/// What a job is called where it is defined, and in the workflow.
+struct Names<'a> {
+    job: &'a Key,
+    shown: &'a str,
+}
+
+impl Use {
+    /// It as an entry of a workflow's `jobs`.
+    fn node(&self, names: &HashSet<&str>, groups: &HashMap<String, Vec<String>>) -> Rc<Node> {
+        let mut entries = Vec::new();
+        if *self.name != *self.job.text {
+            entries.push(Entry::new(
+                Key::new("name", self.region),
+                Node::text(self.region, self.name.clone()),
+            ));
+        }
+        for entry in &self.entries {
+            let value = match (&*entry.key.text, entry.value.as_list()) {
+                ("requires", Some(items)) => requires(entry, items, names, groups),
+                (_, _) => Rc::clone(&entry.value),
+            };
+            entries.push(Entry {
+                key: entry.key.clone(),
+                value,
+            });
+        }
+        if entries.is_empty() {
+            return Rc::new(Node::text(self.region, &*self.job.text));
+        }
+        let body = Node::map(self.region, entries.into_iter().collect());
+        let entry = Entry::new(self.job.clone(), body);
+        Rc::new(Node::map(self.region, [entry].into_iter().collect()))
+    }
+}
+
+/// `requires` with the names of a matrix's jobs in place of its alias.
+fn requires(
+    entry: &Entry,
+    items: &[Rc<Node>],
+    names: &HashSet<&str>,
+    groups: &HashMap<String, Vec<String>>,
+) -> Rc<Node> {
+    let group_of = |item: &Node| {
+        let name = match &item.value {
+            Value::Scalar(scalar) => scalar.text.as_str(),
+            Value::Map(map) => &*map.only()?.key.text,
+            Value::List(_) => return None,
+        };
+        if names.contains(name) {
+            return None;
+        }
+        groups.get(name)
+    };
+    if !items.iter().any(|item| group_of(item).is_some()) {
+        return Rc::clone(&entry.value);
+    }
+    let mut all = Vec::new();
+    for item in items {
+        let Some(group) = group_of(item) else {
+            all.push(Rc::clone(item));
+            continue;
+        };
+        for name in group {
+            all.push(Rc::new(match item.as_map().and_then(Map::only) {
+                Some(statuses) => {
+                    let key = Key::new(name, statuses.key.region);
+                    let value = Rc::clone(&statuses.value);
+                    Node::map(item.region, [Entry { key, value }].into_iter().collect())
+                }
+                None => Node::text(item.region, name.clone()),
+            }));
+        }
+    }
+    Rc::new(Node::list(entry.value.region, all))
+}
+
+/// CircleCI's name for a job of a matrix: `test-12-linux`.
+fn matrix_name(job: &str, combination: &Bindings) -> String {
+    let mut name = job.to_owned();
+    for binding in &combination.0 {
+        name.push('-');
+        match &binding.node.value {
+            Value::Scalar(scalar) => name.push_str(&scalar.text),
+            Value::Map(map) => {
+                let executor = map.get("name").and_then(|entry| entry.value.as_text());
+                name.push_str(executor.unwrap_or("map"));
+            }
+            Value::List(_) => name.push_str("list"),
+        }
+    }
+    name
+}
+
+/// A text that two nodes have in common exactly if they say the same.
+fn fingerprint(node: &Node, text: &mut String) {
+    match &node.value {
+        Value::Scalar(scalar) => match scalar.as_bool() {
+            Some(truth) => {
+                let _ = write!(text, "{truth}");
+            }
+            None => {
+                let _ = write!(text, "{:?}", scalar.text);
+            }
+        },
+        Value::List(items) => {
+            text.push('[');
+            for item in items {
+                fingerprint(item, text);
+                text.push(',');
+            }
+            text.push(']');
+        }
+        Value::Map(map) => {
+            text.push('{');
+            for entry in map.iter() {
+                let _ = write!(text, "{:?}:", entry.key.text);
+                fingerprint(&entry.value, text);
+                text.push(',');
+            }
+            text.push('}');
+        }
+    }
+}
+
+impl Expander<'_> {
+    /// Whether the language has means of reuse at all.
+    pub(super) fn is_new(&self) -> bool {
+        self.version == Version::V2_1
+    }
+}

@@ -1,0 +1,51 @@
+//! What a config is compiled for: the values that its trigger brings, and the orbs that are at hand.
+
+use std::collections::BTreeMap;
+
+use model::{GitRef, ParameterValue};
+
+/// What a config is compiled for. The default is what `config validate` takes: nothing is known of the
+/// trigger, every filter lets pass, no orb is at hand.
+#[derive(Clone, Copy, Default)]
+pub struct Inputs<'a> {
+    /// What is known of the trigger.
+    pub trigger: Option<&'a TriggerValues>,
+    /// Values for the config's `parameters`, by name.
+    pub parameters: Option<&'a BTreeMap<String, ParameterValue>>,
+    /// Where imported orbs come from.
+    pub orbs: Option<&'a dyn Orbs>,
+}
+
+/// What is known of the trigger.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TriggerValues {
+    /// Values of the pipeline (`pipeline.git.branch`), by their name without `pipeline.`. What is not
+    /// here has an empty value.
+    pub values: BTreeMap<String, ParameterValue>,
+    /// The branch or tag, for filters.
+    pub git_ref: Option<GitRef>,
+    /// The workflow whose schedule started the pipeline, if one did. Workflows with `triggers` run for
+    /// no other reason.
+    pub scheduled: Option<String>,
+    /// The files that changed, from the root of the tree; none if that is not known.
+    pub changed_files: Option<Vec<String>>,
+}
+
+/// Where imported orbs come from. What it answers must not change while a config is compiled.
+pub trait Orbs {
+    /// The source of an orb, as `orbs` names it: `circleci/node@5.2`, `https://…`.
+    ///
+    /// # Errors
+    /// Why it is not at hand, for people: a lower-case fragment that reads well after the orb's name
+    /// (`is not at hand: …`).
+    fn source(&self, reference: &str) -> Result<OrbSource, String>;
+}
+
+/// One version of an orb, packed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrbSource {
+    /// As people see it: `circleci/node@5.2.0`.
+    pub name: String,
+    /// Its text.
+    pub text: Vec<u8>,
+}

@@ -1,0 +1,242 @@
+//! The steps that are no commands of the user's: `checkout`, caches, workspaces, artifacts.
+
+use model::{StepAction, StepSpec, StepWhen};
+
+use crate::read::{Entry, Key, Map, Node};
+use crate::template;
+
+use super::ignored as no;
+use super::reader::{Reader, UnknownKeys, is_unknown};
+use super::step::{one_line, run_when};
+use super::{at, is_empty};
+
+/// Reads one; none if it is wrong, which has been told.
+pub(super) fn step(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Option<StepSpec> {
+    let empty = Map::default();
+    let map = if value.is_null() {
+        &empty
+    } else {
+        reader.map(key, value)?
+    };
+    let mut step = Step {
+        key,
+        map,
+        reader,
+        name: None,
+        when: StepWhen::OnSuccess,
+    };
+    let (shown, action) = match &*key.text {
+        "checkout" => ("Checkout code", step.checkout()),
+        "restore_cache" => ("Restoring cache", step.restore_cache()),
+        "save_cache" => ("Saving cache", step.save_cache()),
+        "store_artifacts" => ("Uploading artifacts", step.store_artifacts()),
+        "store_test_results" => ("Uploading test results", step.store_test_results()),
+        "persist_to_workspace" => ("Persisting to workspace", step.persist_to_workspace()),
+        "attach_workspace" => ("Attaching workspace", step.attach_workspace()),
+        "add_ssh_keys" => ("Installing additional SSH keys", step.add_ssh_keys()),
+        "setup_remote_docker" => ("Setup a remote Docker engine", step.setup_remote_docker()),
+        // Whatever has another name was looked up as a command.
+        _ => return None,
+    };
+    Some(StepSpec {
+        name: step.name.unwrap_or_else(|| shown.to_owned()),
+        when: step.when,
+        action: action?,
+    })
+}
+
+struct Step<'s, 'r> {
+    key: &'s Key,
+    map: &'s Map,
+    reader: &'s mut Reader<'r>,
+    name: Option<String>,
+    when: StepWhen,
+}
+
+impl Step<'_, '_> {
+    /// Reads `name` and `when`, which every step may have, and tells what is none of the known keys.
+    fn others(&mut self, known: &[&str]) {
+        for Entry { key, value } in self.map.iter() {
+            match &*key.text {
+                "name" => {
+                    let name = self.reader.optional_text(key, value);
+                    self.name = name.as_deref().and_then(one_line);
+                }
+                "when" => self.when = run_when(key, value, self.reader),
+                text if known.contains(&text) => {}
+                _ => {
+                    let place = format!("`{}`", self.key.text);
+                    let known: Vec<&str> = known.iter().copied().chain(["name", "when"]).collect();
+                    self.reader
+                        .unknown_key(key, &place, &known, UnknownKeys::Doubted);
+                }
+            }
+        }
+    }
+
+    /// A text that the step can't be without.
+    fn needed(&mut self, name: &str) -> Option<String> {
+        match self.map.get(name) {
+            Some(entry) => {
+                let text = self.reader.text(&entry.key, &entry.value)?;
+                if text.is_empty() {
+                    self.reader
+                        .problems
+                        .error(entry.key.region, format!("`{name}` is empty"));
+                    return None;
+                }
+                Some(text)
+            }
+            None => {
+                self.reader.problems.error(
+                    self.key.region,
+                    format!("`{}` has no `{name}`", self.key.text),
+                );
+                None
+            }
+        }
+    }
+
+    fn optional(&mut self, name: &str) -> Option<String> {
+        let entry = self.map.get(name)?;
+        self.reader.optional_text(&entry.key, &entry.value)
+    }
+
+    /// A list of paths that the step can't be without.
+    fn paths(&mut self) -> Option<Vec<String>> {
+        let Some(Entry { key, value }) = self
+            .map
+            .get("paths")
+            .filter(|entry| !is_empty(&entry.value))
+        else {
+            self.reader
+                .problems
+                .error(
+                    self.key.region,
+                    format!("`{}` has no `paths`", self.key.text),
+                )
+                .help("write `paths: [one, other]`");
+            return None;
+        };
+        Some(self.reader.texts(key, value))
+    }
+
+    fn checkout(&mut self) -> Option<StepAction> {
+        self.others(&["path", "method"]);
+        if let Some(Entry { key, value }) = self.map.get("method") {
+            let word = self.reader.text(key, value).unwrap_or_default();
+            match word.as_str() {
+                "full" => {}
+                "blobless" => self.reader.ignore(key.region, no::CHECKOUT_METHOD),
+                _ if is_unknown(&word) => {}
+                _ => {
+                    self.reader
+                        .problems
+                        .error(at(key, value), format!("`method` can't be `{word}`"))
+                        .help("it is `full` or `blobless`");
+                }
+            }
+        }
+        let path = self.optional("path");
+        Some(StepAction::Checkout { path })
+    }
+
+    fn restore_cache(&mut self) -> Option<StepAction> {
+        self.others(&["key", "keys"]);
+        let mut keys = Vec::new();
+        for name in ["key", "keys"] {
+            if let Some(Entry { key, value }) = self.map.get(name) {
+                let texts = self.reader.texts(key, value);
+                for text in &texts {
+                    self.check_template(text, key, value);
+                }
+                keys.extend(texts);
+            }
+        }
+        if keys.is_empty() {
+            self.reader
+                .problems
+                .error(self.key.region, "`restore_cache` has no `keys`")
+                .help("write `keys: [one, other]`");
+            return None;
+        }
+        Some(StepAction::RestoreCache { keys })
+    }
+
+    fn save_cache(&mut self) -> Option<StepAction> {
+        self.others(&["key", "paths"]);
+        let key = self.needed("key");
+        if let (Some(text), Some(entry)) = (&key, self.map.get("key")) {
+            self.check_template(text, &entry.key, &entry.value);
+        }
+        let paths = self.paths();
+        Some(StepAction::SaveCache {
+            key: key?,
+            paths: paths?,
+        })
+    }
+
+    fn check_template(&mut self, text: &str, key: &Key, value: &Node) {
+        if is_unknown(text) {
+            return;
+        }
+        if let Err(fault) = template::check(text) {
+            let problem = self.reader.problems.error(
+                at(key, value),
+                format!("the key `{text}` is wrong: {}", fault.message),
+            );
+            if let Some(help) = fault.help {
+                problem.help(help);
+            }
+        }
+    }
+
+    fn store_artifacts(&mut self) -> Option<StepAction> {
+        self.others(&["path", "destination"]);
+        let destination = self.optional("destination");
+        let path = self.needed("path")?;
+        Some(StepAction::StoreArtifacts { path, destination })
+    }
+
+    fn store_test_results(&mut self) -> Option<StepAction> {
+        self.others(&["path"]);
+        let path = self.needed("path")?;
+        Some(StepAction::StoreTestResults { path })
+    }
+
+    fn persist_to_workspace(&mut self) -> Option<StepAction> {
+        self.others(&["root", "paths"]);
+        let root = self.needed("root");
+        let paths = self.paths();
+        Some(StepAction::PersistToWorkspace {
+            root: root?,
+            paths: paths?,
+        })
+    }
+
+    fn attach_workspace(&mut self) -> Option<StepAction> {
+        self.others(&["at"]);
+        let at = self.needed("at")?;
+        Some(StepAction::AttachWorkspace { at })
+    }
+
+    fn add_ssh_keys(&mut self) -> Option<StepAction> {
+        self.others(&["fingerprints"]);
+        let fingerprints = match self.map.get("fingerprints") {
+            Some(Entry { key, value }) => self.reader.texts(key, value),
+            None => Vec::new(),
+        };
+        Some(StepAction::AddSshKeys { fingerprints })
+    }
+
+    fn setup_remote_docker(&mut self) -> Option<StepAction> {
+        self.others(&["version", "docker_layer_caching", "reusable", "exclusive"]);
+        if let Some(Entry { key, value }) = self.map.get("docker_layer_caching")
+            && self.reader.boolean(key, value) == Some(true)
+        {
+            self.reader.ignore(key.region, no::LAYER_CACHING);
+        }
+        let version = self.optional("version");
+        Some(StepAction::SetupRemoteDocker { version })
+    }
+}

@@ -70,7 +70,11 @@ impl Workflows {
         match &entry.value.value {
             Value::Map(_) => {
                 let mut entries = self.flows.clone();
-                if entries.is_empty() && !self.left_out.is_empty() {
+                let has_version = entry
+                    .value
+                    .as_map()
+                    .is_some_and(|map| map.get("version").is_some());
+                if entries.is_empty() && (has_version || !self.left_out.is_empty()) {
                     let region = entry.key.region;
                     let two = Node::word(region, "2");
                     entries.push(Entry::new(Key::new("version", region), two));

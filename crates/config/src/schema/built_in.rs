@@ -180,7 +180,8 @@ impl Step<'_, '_> {
         if is_unknown(text) {
             return;
         }
-        if let Err(fault) = template::check(text) {
+        let faults = template::parse(text).err();
+        for fault in faults.into_iter().flatten() {
             let problem = self.reader.problems.error(
                 at(key, value),
                 format!("the key `{text}` is wrong: {}", fault.message),

@@ -65,6 +65,11 @@ number_id!(
     ReportId,
     "report number"
 );
+number_id!(
+    /// A hosted repository's number.
+    RepoId,
+    "repository number"
+);
 
 /// A job's name towards clients that follow it, and towards executors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

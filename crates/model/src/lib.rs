@@ -6,6 +6,7 @@
 
 mod event;
 mod graph;
+mod hosted;
 mod id;
 mod job;
 mod name;
@@ -19,7 +20,10 @@ mod trigger;
 
 pub use event::{Event, EventBody};
 pub use graph::{Node, Readiness, settle};
-pub use id::{AttemptKey, EventId, JobId, JobUuid, ParseIdError, PipelineId, ReportId, RunnerId};
+pub use hosted::HostedName;
+pub use id::{
+    AttemptKey, EventId, JobId, JobUuid, ParseIdError, PipelineId, RepoId, ReportId, RunnerId,
+};
 pub use job::{IllegalTransition, JobEvent, JobState, advance};
 pub use name::{CommitSha, GitRef, InvalidName, RepoName};
 pub use outcome::{CancelReason, Failure, Fault, FaultKind, Outcome, OutcomeKind};

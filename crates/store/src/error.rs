@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use model::{IllegalTransition, InvalidName, JobId, PipelineId, RunnerId, Status};
+use model::{HostedName, IllegalTransition, InvalidName, JobId, PipelineId, RunnerId, Status};
 
 /// Why the store could not do what it was asked. Nothing is left half-done: a write that fails leaves
 /// everything as it was.
@@ -54,6 +54,9 @@ pub enum StoreError {
     /// The runner still has jobs.
     #[error("runner {0} has running jobs; deactivate it and wait for them, or cancel them")]
     RunnerBusy(RunnerId),
+    /// There is a hosted repository of that name.
+    #[error("there is a repository `{0}` already; names that differ in case alone are the same")]
+    RepoTaken(HostedName),
     /// A name from outside is not valid.
     #[error(transparent)]
     Invalid(#[from] InvalidName),
@@ -149,6 +152,7 @@ impl StoreError {
                 | Self::HostTaken(_)
                 | Self::LocalRunner(_)
                 | Self::RunnerBusy(_)
+                | Self::RepoTaken(_)
         )
     }
 

@@ -1,5 +1,5 @@
-//! What is remembered: pipelines, jobs, attempts, steps, runners, events and reports in a database, logs
-//! in files beside it.
+//! What is remembered: pipelines, jobs, attempts, steps, runners, hosted repositories, events and reports
+//! in a database, logs in files beside it.
 //!
 //! A file per noun, and in it functions named after the question. Time comes in as an argument.
 //!
@@ -28,6 +28,7 @@ mod page;
 mod pipeline;
 mod preparation;
 mod project;
+mod repo;
 mod report;
 mod runner;
 mod step;
@@ -49,6 +50,7 @@ pub use logs::{LogReader, LogSize, LogWriter, Logs, Resume};
 pub use page::{Page, Paged};
 pub use pipeline::{Pipeline, PipelineFilter};
 pub use project::{Project, ProjectRun};
+pub use repo::Repo;
 pub use report::{DueReport, Except};
 pub use runner::{NewRunner, Runner, RunnerPatch};
 pub use step::{Step, StepChange};

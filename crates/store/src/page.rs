@@ -63,6 +63,7 @@ pub(crate) enum List {
     Pipelines,
     Jobs,
     Projects,
+    Repos,
 }
 
 impl List {
@@ -71,6 +72,7 @@ impl List {
             Self::Pipelines => "p",
             Self::Jobs => "j",
             Self::Projects => "r",
+            Self::Repos => "h",
         }
     }
 }

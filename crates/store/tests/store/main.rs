@@ -13,6 +13,7 @@ mod logs;
 mod memory;
 mod opening;
 mod outbox;
+mod repos;
 mod runners;
 mod unreadable;
 mod world;

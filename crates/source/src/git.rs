@@ -99,8 +99,17 @@ pub(crate) struct Git {
 }
 
 impl Git {
-    /// A call of `git <subcommand>`.
+    /// A call of `git <subcommand>` on what is ours: it runs no hooks, and leaves the tidying to us.
     pub(crate) fn new(subcommand: &'static str, hears: Hears) -> Self {
+        Self::plain(subcommand, hears)
+            .config("core.hooksPath", "/dev/null")
+            .config("core.fsmonitor", "false")
+            .config("gc.auto", "0")
+            .config("maintenance.auto", "false")
+    }
+
+    /// A call of `git <subcommand>` that runs the repository's hooks and tidies up as git does.
+    pub(crate) fn plain(subcommand: &'static str, hears: Hears) -> Self {
         Self {
             subcommand,
             hears,
@@ -113,10 +122,6 @@ impl Git {
             open_umask: false,
             memory_limit: None,
         }
-        .config("core.hooksPath", "/dev/null")
-        .config("core.fsmonitor", "false")
-        .config("gc.auto", "0")
-        .config("maintenance.auto", "false")
     }
 
     /// Adds an argument of the subcommand.
@@ -342,6 +347,11 @@ pub(crate) struct Conversation<O = ChildStdout> {
 }
 
 impl<O> Conversation<O> {
+    /// Its three pipes, and what ends it.
+    pub(crate) fn into_parts(self) -> (ChildStdin, O, ChildStderr, Running) {
+        (self.stdin, self.stdout, self.stderr, self.running)
+    }
+
     /// Wraps what it writes.
     pub(crate) fn map_stdout<P>(self, wrap: impl FnOnce(O) -> P) -> Conversation<P> {
         Conversation {
@@ -381,17 +391,28 @@ impl<O> Conversation<O> {
 
 /// A process group that ends with this value.
 #[derive(Debug)]
-struct Running {
+pub(crate) struct Running {
     child: Child,
 }
 
 impl Running {
+    /// Lets it clean up and end: what it has locked must not stay locked. Kills what has not ended then.
+    pub(crate) async fn end(mut self, grace: Duration) {
+        self.signal(Signal::TERM);
+        // What has not ended is killed as it is dropped.
+        let _ = tokio::time::timeout(grace, self.child.wait()).await;
+    }
+
     fn kill(&self) {
+        self.signal(Signal::KILL);
+    }
+
+    fn signal(&self, signal: Signal) {
         // No id means that the leader was waited for; its number may be another's by now.
         let leader = self.child.id().and_then(|id| i32::try_from(id).ok());
         if let Some(group) = leader.and_then(Pid::from_raw) {
             // The group is gone already where this fails.
-            let _ = kill_process_group(group, Signal::KILL);
+            let _ = kill_process_group(group, signal);
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! A [`Source`] keeps one bare mirror a project and asks the network only for what a mirror lacks. A
 //! [`Tree`] is one commit of a mirror, or a folder of this machine taken as it is; from it the config
-//! is read, and each job gets a work tree of its own that needs the mirror no more.
+//! is read, and each job gets a work tree of its own that needs the mirror no more. [`Hosted`] has the
+//! repositories that people push to us.
 
 #![forbid(unsafe_code)]
 
@@ -13,6 +14,7 @@ mod error;
 mod folder;
 mod git;
 mod git_dir;
+mod hosted;
 mod mirror;
 mod objects;
 mod remote;
@@ -36,6 +38,9 @@ use remote::Remote;
 
 pub use credentials::{Credential, Token};
 pub use error::SourceError;
+pub use hosted::{
+    Backend, CommitInfo, GitRequest, GitService, Hosted, HostedSettings, KeptPush, RefUpdate,
+};
 
 /// The oldest git that has all that is asked of it (`fetch --no-write-fetch-head`).
 const OLDEST_GIT: (u32, u32) = (2, 30);
@@ -69,6 +74,7 @@ impl SourceSettings {
 #[derive(Clone, Debug)]
 pub struct Source {
     mirrors: Arc<Mirrors>,
+    hosted: Option<Hosted>,
     limit: Duration,
 }
 
@@ -100,8 +106,23 @@ impl Source {
     pub fn new(settings: SourceSettings) -> Self {
         Self {
             mirrors: Mirrors::new(settings.mirrors, settings.credentials),
+            hosted: None,
             limit: settings.fetch_timeout,
         }
+    }
+
+    /// The same, with repositories of our own.
+    #[must_use]
+    pub fn hosting(self, settings: HostedSettings) -> Self {
+        Self {
+            hosted: Some(Hosted::new(settings)),
+            ..self
+        }
+    }
+
+    /// The repositories of our own, if there are any.
+    pub fn hosted(&self) -> Option<&Hosted> {
+        self.hosted.as_ref()
     }
 
     /// Sees to it that the trigger's commit is here, and asks the network only if it is not.

@@ -5,6 +5,7 @@
 mod credentials;
 mod fetching;
 mod folders;
+mod hosted;
 mod http;
 mod mirrors;
 mod ssh;

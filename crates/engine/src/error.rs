@@ -1,6 +1,7 @@
 //! Why the engine could not do what somebody asked of it.
 
 use model::{IllegalTransition, PipelineId};
+use source::SourceError;
 use store::StoreError;
 
 /// Why the engine could not do what somebody asked of it. What goes wrong inside a pipeline is not an
@@ -13,6 +14,9 @@ pub enum EngineError {
     /// The request makes no sense for the thing's state.
     #[error("{0}")]
     Conflict(String),
+    /// The request names something that can't be.
+    #[error("{0}")]
+    Invalid(String),
     /// The pipeline can't be run again.
     #[error("pipeline {of} can't be run again: {why}")]
     NotRerunnable {
@@ -24,6 +28,9 @@ pub enum EngineError {
     /// The store could not, or knows no such thing.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A hosted repository could not be made, read or served.
+    #[error(transparent)]
+    Source(#[from] SourceError),
 }
 
 impl EngineError {
@@ -37,7 +44,7 @@ impl EngineError {
         match self {
             Self::Conflict(_) | Self::NotRerunnable { .. } => true,
             Self::Store(error) => error.is_conflict(),
-            Self::Busy => false,
+            Self::Busy | Self::Invalid(_) | Self::Source(_) => false,
         }
     }
 

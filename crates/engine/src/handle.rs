@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::feed::Feed;
 use crate::follow::LogFollow;
+use crate::hosted::{self, Hosting};
 use crate::intake::Intake;
 use crate::recover::Owned;
 use crate::schedule::{Ask, Ends, Scheduler};
@@ -55,15 +56,16 @@ pub(crate) struct Shared {
     pub(crate) settings: EngineSettings,
     pub(crate) feed: Feed,
     pub(crate) owned: Owned,
+    pub(crate) hosting: Hosting,
 }
 
 /// The engine, to ask things of. Clones ask the same engine.
 #[derive(Clone, Debug)]
 pub struct Engine {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     intake: Intake,
     asks: mpsc::Sender<Ask>,
-    stop: CancellationToken,
+    pub(crate) stop: CancellationToken,
 }
 
 /// The engine's tasks; dropping it ends them, leaving jobs that run to the next server.
@@ -112,6 +114,9 @@ impl EngineTasks {
     async fn end(&mut self) {
         self.ends.stop.cancel();
         while self.tasks.join_next().await.is_some() {}
+        let exchanges = &self.shared.hosting.exchanges;
+        exchanges.close();
+        exchanges.wait().await;
     }
 }
 
@@ -141,6 +146,7 @@ impl Engine {
             settings,
             feed,
             owned: Owned::default(),
+            hosting: Hosting::default(),
         });
         let ends = Ends::default();
         let stop = ends.stop.clone();
@@ -153,6 +159,7 @@ impl Engine {
 
         let runner = recover::runner(&shared).await?;
         let taken_up = recover::agree(&shared, runner).await?;
+        hosted::agree(&shared).await;
         let scheduler = Scheduler::new(Arc::clone(&shared), runner, inbox, ends.clone());
 
         let idle = CancellationToken::new();
@@ -166,17 +173,20 @@ impl Engine {
             }
         });
         tasks.spawn(report::deliver(Arc::clone(&shared), stop.clone()));
+        let engine = Self {
+            shared: Arc::clone(&shared),
+            intake,
+            asks,
+            stop,
+        };
+        if shared.source.hosted().is_some() {
+            tasks.spawn(hosted::deliver(engine.clone()));
+        }
         let tasks = EngineTasks {
             tasks,
             ends,
             idle,
-            shared: Arc::clone(&shared),
-        };
-        let engine = Self {
             shared,
-            intake,
-            asks,
-            stop,
         };
         Ok((engine, tasks))
     }
@@ -375,6 +385,11 @@ impl Engine {
     /// What changes.
     pub fn feed(&self) -> &Feed {
         &self.shared.feed
+    }
+
+    /// How often a job is tried again whose machine or container was lost.
+    pub fn max_retries(&self) -> u32 {
+        self.shared.settings.max_attempts.saturating_sub(1)
     }
 
     /// Whether it takes work.

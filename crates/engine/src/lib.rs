@@ -11,7 +11,8 @@
 //! - `logs`: the job's output, its markers taken out, stored in chunks;
 //! - `report`: the outbox is emptied to the forge;
 //! - `recover`: at start, what the store believes and what the executors hold are made to agree;
-//! - `feed`: what changed, to who listens.
+//! - `feed`: what changed, to who listens;
+//! - `hosted`: repositories of our own, and the pushes to them.
 //!
 //! The engine knows no HTTP, no SQL and no container API.
 #![forbid(unsafe_code)]
@@ -20,6 +21,7 @@ mod error;
 mod feed;
 mod follow;
 mod handle;
+mod hosted;
 mod intake;
 mod logs;
 mod persist;
@@ -37,5 +39,7 @@ pub use error::EngineError;
 pub use feed::{Feed, LogGrowth};
 pub use follow::LogFollow;
 pub use handle::{Engine, EngineTasks, Parts};
+pub use hosted::{Built, NewBuild};
 pub use settings::{EngineSettings, Selection};
+pub use source::{GitRequest, GitService};
 pub use world::{SystemWorld, World};

@@ -26,6 +26,7 @@ pub use github::{Github, GithubSettings, SettingsError};
 pub use origin::clone_url;
 pub use report::{Report, ReportError};
 pub use secret::{Secret, Token};
+pub use text::asks_to_skip;
 pub use webhook::WebhookError;
 
 /// One forge, with its secrets.

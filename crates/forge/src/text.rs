@@ -1,4 +1,10 @@
-//! Foreign words made fit for one line of a person's screen.
+//! Foreign words: what they ask for, and how they are made fit for one line of a person's screen.
+
+/// Whether a commit's message or a pull request's title says `[skip ci]` or `[ci skip]`.
+pub fn asks_to_skip(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    text.contains("[skip ci]") || text.contains("[ci skip]")
+}
 
 /// One line of at most `longest` characters, without control characters.
 pub(crate) fn shortened(text: &str, longest: usize) -> String {

@@ -87,17 +87,20 @@ pub enum TriggerKind {
     Rerun,
     /// `popsicle run`: the directory somebody stands in.
     Local,
+    /// A branch or a tag of a repository that is hosted here was pushed.
+    GitPush,
 }
 
 impl TriggerKind {
     /// Every kind.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Push,
         Self::Tag,
         Self::PullRequest,
         Self::Api,
         Self::Rerun,
         Self::Local,
+        Self::GitPush,
     ];
 
     /// The word as JSON, tables and URLs have it.
@@ -109,6 +112,7 @@ impl TriggerKind {
             Self::Api => "api",
             Self::Rerun => "rerun",
             Self::Local => "local",
+            Self::GitPush => "git_push",
         }
     }
 }
@@ -124,7 +128,7 @@ impl std::str::FromStr for TriggerKind {
                 crate::InvalidName::new(
                     "trigger",
                     s,
-                    "it is none of push, tag, pull_request, api, rerun, local",
+                    "it is none of push, tag, pull_request, api, rerun, local, git_push",
                 )
             })
     }
@@ -202,6 +206,8 @@ pub struct Delivery {
 pub enum ForgeKind {
     /// github.com or GitHub Enterprise.
     Github,
+    /// Popsicle itself, for what is pushed to repositories that it hosts. It is told nothing.
+    Popsicle,
 }
 
 impl ForgeKind {
@@ -209,6 +215,7 @@ impl ForgeKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Github => "github",
+            Self::Popsicle => "popsicle",
         }
     }
 }

@@ -132,6 +132,8 @@ impl From<EngineError> for ApiError {
                 Self::conflict(error.to_string())
             }
             EngineError::Busy => Self::busy(error.to_string()),
+            EngineError::Invalid(message) => Self::invalid(message),
+            EngineError::Source(error) => Self::internal(error),
         }
     }
 }

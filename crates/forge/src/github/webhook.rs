@@ -11,6 +11,7 @@ use serde::de::IgnoredAny;
 use url::Url;
 
 use super::payload;
+use crate::text::asks_to_skip;
 use crate::{Received, Secret, WebhookError, json, origin, signature};
 
 const EVENT: &str = "X-GitHub-Event";
@@ -295,10 +296,4 @@ fn invalid(path: &str, error: &InvalidName) -> WebhookError {
         path: path.to_owned(),
         why: error.to_string(),
     }
-}
-
-/// Whether a commit's message or a title says `[skip ci]` or `[ci skip]`.
-fn asks_to_skip(text: &str) -> bool {
-    let text = text.to_ascii_lowercase();
-    text.contains("[skip ci]") || text.contains("[ci skip]")
 }

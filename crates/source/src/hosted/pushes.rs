@@ -62,6 +62,11 @@ impl KeptPush {
         })
     }
 
+    /// This push's own name for what it did to one ref.
+    pub fn delivery(&self, update: &RefUpdate) -> String {
+        format!("{}/{}", self.id, update.git_ref.full())
+    }
+
     /// CI knows of it.
     ///
     /// # Errors

@@ -6,15 +6,18 @@
 //! noticed.
 #![forbid(unsafe_code)]
 
+mod build;
 mod error;
 mod health;
 mod job;
 mod page;
 mod pipeline;
 mod project;
+mod repo;
 mod runner;
 mod webhook;
 
+pub use build::{Build, BuildLogsQuery, BuildQuery, BuildStatus, NewBuild};
 pub use error::{ErrorBody, ErrorDetail};
 pub use health::{Health, Readiness};
 pub use job::{
@@ -24,6 +27,7 @@ pub use job::{
 pub use page::{Cursor, Limit, PageQuery};
 pub use pipeline::{NewPipeline, Pipeline, PipelineDetail, PipelineQuery, RerunRequest};
 pub use project::{Project, ProjectRun};
+pub use repo::{NewRepo, Repo};
 pub use runner::{NewRunner, Runner, RunnerPatch};
 pub use webhook::WebhookAnswer;
 

@@ -32,6 +32,18 @@ pub struct ServerSettings {
     pub followers: usize,
 }
 
+impl ServerSettings {
+    /// The address under which people find what these path segments name.
+    pub(crate) fn link(&self, segments: &[&str]) -> Option<String> {
+        let mut url = self.public_url.clone()?;
+        url.path_segments_mut()
+            .ok()?
+            .pop_if_empty()
+            .extend(segments);
+        Some(url.into())
+    }
+}
+
 impl Default for ServerSettings {
     fn default() -> Self {
         Self {

@@ -4,6 +4,7 @@
 //! - [`router`](mod@router) is the table of contents: every address, and who answers it;
 //! - `hooks/` takes what forges send and hands it to the engine;
 //! - `api/` is the REST API, a file per noun: it reads from the store and acts through the engine;
+//! - `git/` is git's smart HTTP;
 //! - `ui/` are the pages for people;
 //! - `extract/` does the protocol, so that a handler is only the sentence;
 //! - `guard` turns away what a browser was tricked into sending;
@@ -11,13 +12,14 @@
 //! - `sparing` counts log lines that strangers cause;
 //! - `serve` owns the connections, from the first to the last, and `unsent` their patience with readers.
 //!
-//! No SQL, no git, no containers: those are other crates.
+//! No SQL, no git processes, no containers: those are other crates.
 #![forbid(unsafe_code)]
 
 mod api;
 mod app;
 mod error;
 mod extract;
+mod git;
 mod guard;
 mod hooks;
 mod router;

@@ -10,14 +10,15 @@ use http::StatusCode;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::trace::TraceLayer;
 
-use crate::api::{events, health, jobs, logs, pipelines, projects, runners};
+use crate::api::{builds, events, health, jobs, logs, pipelines, projects, repos, runners};
 use crate::app::{App, Parts};
 use crate::error::ApiError;
 use crate::extract::BodyLimits;
-use crate::{guard, hooks, trace, ui};
+use crate::{git, guard, hooks, trace, ui};
 
 /// Everything that the server answers, ready for [`serve`](crate::serve).
 pub fn router(parts: Parts) -> Router {
@@ -27,6 +28,9 @@ pub fn router(parts: Parts) -> Router {
         .route("/ui/pipelines/{pipeline}", get(ui::pipeline::page))
         .route("/ui/pipelines/{pipeline}/jobs/{job}", get(ui::job::page))
         .route("/assets/style.css", get(ui::style))
+        .route("/git/{folder}/info/refs", get(git::advertise))
+        .route("/git/{folder}/git-upload-pack", post(git::upload_pack))
+        .route("/git/{folder}/git-receive-pack", post(git::receive_pack))
         .merge(rest())
         .nest("/api", rest())
         .layer(from_fn_with_state(app.clone(), guard::only_our_names))
@@ -47,10 +51,15 @@ pub fn router(parts: Parts) -> Router {
                 )
                 .layer(PropagateRequestIdLayer::x_request_id())
                 .layer(from_fn(guard::careful))
-                .layer(CompressionLayer::new())
+                .layer(CompressionLayer::new().compress_when(worth_it()))
                 .layer(CatchPanicLayer::custom(ApiError::panicked)),
         )
         .with_state(app)
+}
+
+/// What is worth to be compressed: not git's packs, which are already, nor what it says meanwhile.
+fn worth_it() -> impl Predicate {
+    DefaultPredicate::new().and(NotForContentType::const_new("application/x-git-"))
 }
 
 /// What forges send. They prove who they are, so no name of ours is asked of them.
@@ -83,6 +92,11 @@ fn rest() -> Router<App> {
             "/runners/{runner}",
             patch(runners::change).delete(runners::remove),
         )
+        .route("/repos", get(repos::list).post(repos::create))
+        .route("/repos/{repo}", get(repos::show).delete(repos::delete))
+        .route("/builds", get(builds::list).post(builds::create))
+        .route("/builds/{build}", get(builds::show))
+        .route("/builds/{build}/logs", get(builds::logs))
         .route("/events", get(events::stream))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))

@@ -1,9 +1,12 @@
 //! Attempts: each execution of a job, who had it and how it ended.
 
+use std::collections::HashMap;
+
 use model::{
-    EventBody, Failure, JobEvent, JobId, JobState, Outcome, OutcomeKind, RunnerId, Timestamp,
+    EventBody, Failure, JobEvent, JobId, JobState, Outcome, OutcomeKind, PipelineId, RunnerId,
+    Timestamp,
 };
-use sqlx::SqliteConnection;
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use crate::{Job, Result, Store, StoreError, json, step};
 
@@ -49,6 +52,30 @@ type Row = (
 );
 
 impl Store {
+    /// How often a job of each of these pipelines was tried again, at most; those with none are left out.
+    ///
+    /// # Errors
+    /// Where the database can't be read.
+    pub async fn retries_of(&self, pipelines: &[PipelineId]) -> Result<HashMap<PipelineId, u32>> {
+        if pipelines.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let mut query = QueryBuilder::<Sqlite>::new(
+            "SELECT jobs.pipeline_id, MAX(attempts.attempt) - 1 FROM jobs \
+             JOIN attempts ON attempts.job_id = jobs.id WHERE jobs.pipeline_id IN (",
+        );
+        let mut ids = query.separated(", ");
+        for pipeline in pipelines {
+            ids.push_bind(pipeline.0);
+        }
+        query.push(") AND attempts.attempt > 1 GROUP BY jobs.pipeline_id");
+        let rows: Vec<(i64, i64)> = query.build_query_as().fetch_all(self.readers()).await?;
+        Ok(rows
+            .into_iter()
+            .map(|(id, retries)| (PipelineId(id), json::count(retries)))
+            .collect())
+    }
+
     /// A job's attempts, in order; none before the first, or if there is no such job.
     ///
     /// # Errors

@@ -225,11 +225,11 @@ async fn tail(reader: &Arc<LogReader>, range: Range<u64>, lines: u64) -> Result<
 }
 
 /// The log of an attempt and its length by now; none if nothing was written.
-async fn open(
+pub(crate) async fn open(
     engine: &Engine,
     job: &Job,
     attempt: u32,
-) -> Result<Option<(Arc<LogReader>, u64)>, ApiError> {
+) -> Result<Option<(Arc<LogReader>, u64)>, EngineError> {
     if attempt == 0 {
         return Ok(None);
     }
@@ -242,7 +242,7 @@ async fn open(
     match opened.await {
         Ok(opened) => Ok(Some(opened)),
         Err(error) if error.is_not_found() => Ok(None),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(error),
     }
 }
 

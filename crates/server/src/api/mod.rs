@@ -1,5 +1,6 @@
 //! The REST API, a file per noun.
 
+pub(crate) mod builds;
 pub(crate) mod events;
 pub(crate) mod health;
 pub(crate) mod jobs;
@@ -8,6 +9,7 @@ pub(crate) mod page;
 pub(crate) mod pipelines;
 pub(crate) mod projects;
 mod range;
+pub(crate) mod repos;
 pub(crate) mod runners;
 mod text;
 pub(crate) mod view;

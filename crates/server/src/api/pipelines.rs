@@ -68,7 +68,11 @@ pub(crate) async fn create(
     let created = engine
         .submit(Trigger {
             kind: TriggerKind::Api,
-            git_ref: new.git_ref.as_deref().map(git_ref).transpose()?,
+            git_ref: new
+                .git_ref
+                .as_deref()
+                .map(|text| git_ref("ref", text))
+                .transpose()?,
             repo: new.repo,
             origin,
             commit: new.sha,
@@ -148,6 +152,9 @@ async fn known_origin(
     };
     let newest = engine.store().pipelines(&filter, &page).await?.items.pop();
     let Some(newest) = newest else {
+        if let Some(origin) = engine.hosted_origin(repo).await? {
+            return Ok((origin, None));
+        }
         return Err(ApiError::invalid(format!(
             "the field `url` is needed: `{repo}` had no pipeline yet, so nobody knows where its \
              code is"
@@ -156,14 +163,14 @@ async fn known_origin(
     Ok((newest.trigger.origin, newest.trigger.forge))
 }
 
-/// A ref in full, or a branch by its name alone.
-fn git_ref(text: &str) -> Result<GitRef, ApiError> {
+/// A ref in full, or a branch by its name alone, in that field.
+pub(crate) fn git_ref(field: &str, text: &str) -> Result<GitRef, ApiError> {
     let parsed = if text.starts_with("refs/") {
         text.parse()
     } else {
         format!("refs/heads/{text}").parse()
     };
     parsed.map_err(|error: model::InvalidName| {
-        ApiError::invalid(format!("the field `ref` is not valid: {error}"))
+        ApiError::invalid(format!("the field `{field}` is not valid: {error}"))
     })
 }

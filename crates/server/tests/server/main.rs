@@ -4,7 +4,9 @@
     reason = "a test that panics has failed, as it should"
 )]
 
+mod builds;
 mod events;
+mod git;
 mod hooks;
 mod jobs;
 mod logs;
@@ -13,6 +15,7 @@ mod pages;
 mod pipelines;
 mod processes;
 mod projects;
+mod repos;
 mod runners;
 mod stop;
 mod world;

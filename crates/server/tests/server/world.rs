@@ -15,7 +15,7 @@ use model::{PipelineId, Status};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use server::{Parts, ServerSettings};
-use source::{Source, SourceSettings};
+use source::{HostedSettings, Source, SourceSettings};
 use store::{Logs, Store};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -38,7 +38,7 @@ pub(crate) struct Ci {
     pub(crate) stop: CancellationToken,
     pub(crate) serving: JoinHandle<std::io::Result<()>>,
     http: reqwest::Client,
-    folder: TempDir,
+    pub(crate) folder: TempDir,
     tasks: Mutex<Option<EngineTasks>>,
 }
 
@@ -66,6 +66,10 @@ impl Ci {
                 mirrors: at("mirrors"),
                 credentials: Vec::new(),
                 fetch_timeout: PATIENCE,
+            })
+            .hosting(HostedSettings {
+                root: at("repos"),
+                hook: vec!["/bin/true".into()],
             }),
             forges: forges.clone(),
             executors: vec![Arc::new(Processes::default())],
@@ -430,7 +434,8 @@ impl Pieces {
     }
 }
 
-fn git(folder: &Path, arguments: &[&str]) -> String {
+/// What git says on its output; its last words where it fails.
+pub(crate) fn try_git(folder: &Path, arguments: &[&str]) -> Result<String, String> {
     let output = Command::new("git")
         .current_dir(folder)
         .args([
@@ -441,12 +446,15 @@ fn git(folder: &Path, arguments: &[&str]) -> String {
         ])
         .args(arguments)
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_TERMINAL_PROMPT", "0")
         .output()
         .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout).unwrap()
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    Ok(String::from_utf8(output.stdout).unwrap())
+}
+
+pub(crate) fn git(folder: &Path, arguments: &[&str]) -> String {
+    try_git(folder, arguments).unwrap_or_else(|said| panic!("git {arguments:?}: {said}"))
 }

@@ -18,6 +18,7 @@ mod stories {
     mod examples;
     mod failure;
     mod forge;
+    mod hosting;
     mod interrupts;
     mod kept;
     mod limits;

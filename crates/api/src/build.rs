@@ -3,7 +3,7 @@
 use model::{CommitSha, HostedName, PipelineId, RepoName, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{Cursor, Limit};
+use crate::{Cursor, Limit, WebhookAnswer};
 
 /// One pipeline, in Procurator's words.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,8 +78,7 @@ pub struct BuildLogsQuery {
 }
 
 /// The body of `POST /builds`. The answer is `201` with the new [`Build`], `200` with the one that an
-/// earlier request of the same delivery made, or `202` with a
-/// [`WebhookAnswer::Ignored`](crate::WebhookAnswer).
+/// earlier request of the same delivery made, or `202` with a [`WebhookAnswer::Ignored`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NewBuild {
@@ -98,6 +97,16 @@ pub struct NewBuild {
     /// The sender's own name for this request: two with the same make one build.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<String>,
+}
+
+/// The answer of `POST /builds`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum BuildAnswer {
+    /// `201` or `200`: the build.
+    Build(Box<Build>),
+    /// `202`: nothing to do, on purpose.
+    Ignored(WebhookAnswer),
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ mod repo;
 mod runner;
 mod webhook;
 
-pub use build::{Build, BuildLogsQuery, BuildQuery, BuildStatus, NewBuild};
+pub use build::{Build, BuildAnswer, BuildLogsQuery, BuildQuery, BuildStatus, NewBuild};
 pub use error::{ErrorBody, ErrorDetail};
 pub use health::{Health, Readiness};
 pub use job::{

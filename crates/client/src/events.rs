@@ -26,6 +26,8 @@ pub struct Events {
     connection: Option<Connection>,
     waiting: VecDeque<Event>,
     retry: Retry,
+    /// Whether a connection that breaks is not made again.
+    is_impatient: bool,
 }
 
 struct Connection {
@@ -46,6 +48,7 @@ impl Client {
             connection: None,
             waiting: VecDeque::new(),
             retry: Retry::default(),
+            is_impatient: false,
         };
         events.connection = Some(events.connect().await?);
         Ok(events)
@@ -53,6 +56,16 @@ impl Client {
 }
 
 impl Events {
+    /// The same, which end with the first connection that breaks: for who has no time.
+    #[must_use]
+    pub fn impatient(self) -> Self {
+        Self {
+            is_impatient: true,
+            retry: Retry::spent(),
+            ..self
+        }
+    }
+
     /// The next change. Safe to drop and call again.
     ///
     /// # Errors
@@ -65,6 +78,7 @@ impl Events {
                 return Ok(event);
             }
             match self.read().await {
+                Ok(()) if self.is_impatient => {}
                 Ok(()) => self.retry = Retry::default(),
                 Err(error) => {
                     self.close();

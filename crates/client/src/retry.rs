@@ -15,6 +15,13 @@ pub(crate) struct Retry {
 }
 
 impl Retry {
+    /// One that never tries again.
+    pub(crate) fn spent() -> Self {
+        Self {
+            failures: BACK_OFF_MS.len(),
+        }
+    }
+
     /// Waits until it is time to try again.
     ///
     /// # Errors

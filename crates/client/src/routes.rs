@@ -1,10 +1,11 @@
 //! One method a route.
 
 use api::{
-    Health, Limit, NewPipeline, NewRunner, PageQuery, Pipeline, PipelineDetail, PipelineQuery,
-    Project, Readiness, RerunRequest, Runner, Step, WebhookAnswer,
+    BuildAnswer, Health, Limit, NewBuild, NewPipeline, NewRepo, NewRunner, PageQuery, Pipeline,
+    PipelineDetail, PipelineQuery, Project, Readiness, Repo, RerunRequest, Runner, Step,
+    WebhookAnswer,
 };
-use model::{JobId, PipelineId, RepoName, RerunFrom};
+use model::{HostedName, JobId, PipelineId, RepoName, RerunFrom};
 use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
 use serde::Serialize;
@@ -106,6 +107,27 @@ impl Client {
     /// Registers a runner.
     pub async fn add_runner(&self, runner: &NewRunner) -> Result<Runner, ClientError> {
         self.post(&["runners"], runner).await
+    }
+
+    /// The hosted repositories, newest first.
+    pub async fn repos(&self) -> Result<Vec<Repo>, ClientError> {
+        self.all(&["repos"]).await
+    }
+
+    /// Makes a hosted repository.
+    pub async fn create_repo(&self, repo: &NewRepo) -> Result<Repo, ClientError> {
+        self.post(&["repos"], repo).await
+    }
+
+    /// Deletes a hosted repository.
+    pub async fn delete_repo(&self, name: &HostedName) -> Result<(), ClientError> {
+        self.done(self.request(Method::DELETE, &["repos", name.as_str()]))
+            .await
+    }
+
+    /// Asks for a build of a hosted repository.
+    pub async fn build(&self, build: &NewBuild) -> Result<BuildAnswer, ClientError> {
+        self.post(&["api", "builds"], build).await
     }
 
     /// The projects, most recently active first.

@@ -127,6 +127,11 @@ impl Client {
         Ok((value, headers))
     }
 
+    /// Sends a request whose answer says nothing but that it was done.
+    pub(crate) async fn done(&self, request: RequestBuilder) -> Result<(), ClientError> {
+        self.send(request.timeout(REQUEST)).await.map(drop)
+    }
+
     /// Sends a request whose answer is a stream; returns once the headers are here.
     pub(crate) async fn stream(
         &self,

@@ -8,8 +8,8 @@ use clap::{Args, Parser, Subcommand};
 use model::ParameterValue;
 
 use crate::command::{
-    approve, cancel, completions, config, configure, doctor, init, list, logs, open, rerun, run,
-    send_webhook, serve, shim, watch,
+    approve, cancel, completions, config, configure, doctor, hook, init, list, logs, open, repo,
+    rerun, run, send_webhook, serve, shim, watch,
 };
 use crate::error::{Exit, Failure};
 use crate::output::Output;
@@ -51,6 +51,9 @@ enum Command {
     /// Manage runners
     #[command(subcommand)]
     Configure(configure::ConfigureCommand),
+    /// Manage the repositories that the server hosts
+    #[command(subcommand)]
+    Repo(repo::RepoCommand),
     /// Check a pipeline's config
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -63,6 +66,9 @@ enum Command {
     /// Send a local repository's newest commit to the server, as GitHub would
     #[command(hide = true)]
     SendWebhook(send_webhook::SendWebhookArgs),
+    /// Take what git tells after a push (run by git itself)
+    #[command(hide = true, subcommand)]
+    Hook(hook::HookCommand),
     /// Hold a native container (started by Popsicle itself)
     #[command(hide = true)]
     Shim(ShimArgs),
@@ -139,6 +145,11 @@ impl Cli {
             Command::Approve(args) => in_runtime(approve::run(&args, &common()?, out)),
             Command::Open(args) => in_runtime(open::run(&args, &common()?, out)),
             Command::Configure(command) => in_runtime(configure::run(command, &common()?, out)),
+            Command::Repo(command) => in_runtime(repo::run(command, &common()?, out)),
+            Command::Hook(hook) => match hook::take(hook, out)? {
+                Some(pushed) => in_runtime(hook::run(pushed, &common()?, out)),
+                None => Ok(Exit::Success),
+            },
             Command::SendWebhook(args) => {
                 // The secret that it signs with is the server's.
                 let settings = load(global, Scope::Serve)?;

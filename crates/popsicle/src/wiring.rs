@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use executor::native::{NativeExecutor, NativeSettings};
 use executor::{Executor, Limits};
 use forge::github::{Github, GithubSettings};
 use forge::{Forge, Secret};
-use source::{Credential, Source, SourceSettings};
+use source::{Credential, HostedSettings, Source, SourceSettings};
 use url::Url;
 
 use crate::error::Failure;
@@ -25,9 +26,7 @@ pub fn executors(
     namespace: &str,
     hidden: Vec<PathBuf>,
 ) -> Result<Vec<Arc<dyn Executor>>, Failure> {
-    let this = std::env::current_exe().map_err(|error| {
-        Failure::unable(format_args!("can't tell where this program is: {error}"))
-    })?;
+    let this = this_program()?;
     let native = || -> Arc<dyn Executor> {
         Arc::new(NativeExecutor::new(NativeSettings {
             jobs: jobs.to_owned(),
@@ -51,10 +50,19 @@ pub fn executors(
     })
 }
 
+fn this_program() -> Result<PathBuf, Failure> {
+    std::env::current_exe()
+        .map_err(|error| Failure::unable(format_args!("can't tell where this program is: {error}")))
+}
+
 /// What no job may see of this machine: what this program keeps there, and what its user does. The native
 /// executor hides the homes of all users and what is for a while besides.
 pub fn hidden(settings: &Settings) -> Vec<PathBuf> {
-    let own = [&settings.data_dir.value, &settings.workspace_root.value];
+    let own = [
+        &settings.data_dir.value,
+        &settings.workspace_root.value,
+        &settings.repos.value,
+    ];
     own.into_iter()
         .cloned()
         .chain(settings.file.clone())
@@ -115,6 +123,25 @@ pub fn source(settings: &Settings, mirrors: PathBuf) -> Source {
         mirrors,
         credentials: credentials.into_iter().collect(),
         fetch_timeout: settings.fetch_timeout.value,
+    })
+}
+
+/// The repositories of our own, whose hook asks the server at `address`.
+pub fn hosting(settings: &Settings, address: SocketAddr) -> Result<HostedSettings, Failure> {
+    let mut near = address;
+    if address.ip().is_unspecified() {
+        near.set_ip(match address.ip() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    let server = format!("http://{near}");
+    let words = ["--server-url", &server, "hook", "post-receive"];
+    Ok(HostedSettings {
+        root: settings.repos.value.clone(),
+        hook: std::iter::once(this_program()?.into_os_string())
+            .chain(words.map(OsString::from))
+            .collect(),
     })
 }
 

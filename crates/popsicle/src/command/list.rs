@@ -23,7 +23,7 @@ pub struct ListArgs {
     /// Only those that are this far: queued, running, success, failure …
     #[arg(long, value_name = "STATUS", value_parser = status)]
     status: Option<Status>,
-    /// Only those with this cause: push, tag, pull_request, api, rerun
+    /// Only those with this cause: push, tag, pull_request, api, rerun, git_push
     #[arg(long, value_name = "TRIGGER")]
     trigger: Option<TriggerKind>,
     /// How many at most

@@ -146,7 +146,8 @@ async fn start_engine(
     let parts = engine::Parts {
         store,
         logs: Logs::new(settings.data_dir.join("logs")),
-        source: wiring::source(settings, settings.data_dir.join("mirrors")),
+        source: wiring::source(settings, settings.data_dir.join("mirrors"))
+            .hosting(wiring::hosting(settings, address)?),
         forges,
         executors: wiring::executors(settings, &jobs, &place.namespace, hidden)?,
         world: Arc::new(SystemWorld),

@@ -50,6 +50,8 @@ pub struct Settings {
     pub database_url: Sourced<String>,
     /// Where job folders live.
     pub workspace_root: Sourced<PathBuf>,
+    /// Where hosted repositories live.
+    pub repos: Sourced<PathBuf>,
     /// What opens GitHub.
     pub github_token: Option<Sourced<Token>>,
     /// GitHub's API.
@@ -169,6 +171,7 @@ impl Settings {
                 workspace_root,
                 self.workspace_root.display()
             ),
+            plain!(REPOS, repos, self.repos.display()),
             maybe(
                 &table::GITHUB_TOKEN,
                 self.github_token

@@ -73,6 +73,7 @@ fn resolve(sources: &Sources<'_>) -> Result<Settings, SettingsError> {
         workspace_root: sources.or(&table::WORKSPACE_ROOT, value::path, || {
             data_dir.join("jobs")
         })?,
+        repos: sources.or(&table::REPOS, value::path, || data_dir.join("repos"))?,
         github_token: sources.maybe(&table::GITHUB_TOKEN, |text| {
             value::word(text).map(Token::new)
         })?,
@@ -322,6 +323,7 @@ mod tests {
         let database = format!("sqlite:{}/popsicle.db", data.display());
         assert_eq!(*settings.database_url, database);
         assert_eq!(*settings.workspace_root, data.join("jobs"));
+        assert_eq!(*settings.repos, data.join("repos"));
         assert_eq!(*settings.status_context, "ci/popsicle");
         assert!(settings.namespace.is_none());
         assert_eq!(*settings.executor, ExecutorChoice::Auto);
@@ -396,6 +398,8 @@ mod tests {
             assert_eq!(*settings.database_url, "sqlite:../ci.db");
         }
         assert_eq!(*serve(&[("MAX_RETRIES", "5")]).max_retries, 5);
+        let settings = serve(&[("REPOS_BASE_PATH", "/srv/repos")]);
+        assert_eq!(*settings.repos, PathBuf::from("/srv/repos"));
         let settings = serve(&[("WORKER_POLL_INTERVAL_MS", "1500")]);
         assert_eq!(*settings.reconcile_interval, Duration::from_millis(1500));
         assert_eq!(

@@ -200,6 +200,16 @@ table! {
         help: "Folder in which jobs get their working directories",
         default: Default::Derived("<data dir>/jobs"),
     };
+    /// Where hosted repositories live.
+    REPOS = Row {
+        name: "repos",
+        flag: Some("repos"),
+        env: &[same("POPSICLE_REPOS"), same("REPOS_BASE_PATH")],
+        scope: Scope::Serve,
+        value_name: Some("DIR"),
+        help: "Folder of the repositories that people push to this server",
+        default: Default::Derived("<data dir>/repos"),
+    };
     /// What opens GitHub.
     GITHUB_TOKEN = Row {
         name: "github_token",

@@ -1,5 +1,6 @@
 //! Repositories that people push to Popsicle itself.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -204,6 +205,55 @@ async fn a_push_while_there_is_no_server_is_built_later() {
     ci.kill();
     ci.restart().await;
     assert_eq!(built(&ci).await, ["main"; 3], "each push once");
+}
+
+/// The server dies after the push has come whole, and before its refs have moved.
+#[tokio::test]
+async fn a_push_in_which_the_server_is_killed_is_built() {
+    let mut ci = Ci::start().await;
+    let url = demo(&ci).await;
+    let bare = ci.data().join("repos/demo.git");
+    let (gate, update) = (bare.join("gate"), bare.join("hooks/update"));
+    let made = Command::new("mkfifo").arg(&gate).status();
+    assert!(made.expect("mkfifo runs").success());
+    let script = format!("#!/bin/sh\ncat '{}'\n", gate.display());
+    std::fs::write(&update, script).expect("a hook can be written");
+    std::fs::set_permissions(&update, std::fs::Permissions::from_mode(0o755))
+        .expect("a hook can be made one");
+
+    let repo = Repo::empty("demo");
+    let head = repo.commit("Nothing to run", &[("README", "hello")]);
+    let folder = repo.path().to_owned();
+    let pushing = tokio::task::spawn_blocking(move || git(&folder, &["push", &url, "main"]));
+    let pushes = bare.join("popsicle-pushes");
+    let note = until("git notes the push", async || {
+        let mut notes = std::fs::read_dir(&pushes).ok()?.flatten();
+        notes.find_map(|note| {
+            note.file_name()
+                .into_string()
+                .ok()?
+                .strip_suffix(".begun")
+                .map(str::to_owned)
+        })
+    })
+    .await;
+    ci.kill();
+    let opened = tokio::task::spawn_blocking(move || std::fs::write(gate, ""));
+    opened
+        .await
+        .expect("it ends")
+        .expect("git's hook waits there");
+    let (went_well, said) = pushing.await.expect("git ends");
+    assert!(!went_well, "its server is gone: {said}");
+    let (_, process) = note.rsplit_once('-').expect("a note names its process");
+    let process = Path::new("/proc").join(process);
+    until("git has ended", async || (!process.exists()).then_some(())).await;
+    ci.restart().await;
+    until("it is built", async || {
+        (!built(&ci).await.is_empty()).then_some(())
+    })
+    .await;
+    assert_eq!(ci.pipeline(1).await["commit_sha"], json!(head));
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use model::HostedName;
-use source::{Hosted, HostedSettings};
+use source::{Hosted, HostedSettings, KeptPush};
 use tempfile::TempDir;
 
 struct World {
@@ -173,6 +173,46 @@ async fn a_push_is_kept_where_the_program_is_gone() {
             .unwrap()
             .is_empty()
     );
+}
+
+#[tokio::test]
+async fn a_push_in_which_git_died_is_kept_as_far_as_it_came() {
+    let world = World::new();
+    world.hosted.create(&name("demo"), "").await.unwrap();
+    let work = world.clone_of("demo");
+    let bare = world.hosted.path("demo.git");
+    // Git gets no further than that: one ref has moved, and the hook after it is not run.
+    fs::remove_file(bare.join("hooks/post-receive")).unwrap();
+    let update = bare.join("hooks/update");
+    fs::write(&update, "#!/bin/sh\n[ \"$1\" = refs/heads/main ]\n").unwrap();
+    fs::set_permissions(&update, fs::Permissions::from_mode(0o755)).unwrap();
+    let pushed = Command::new("git")
+        .args(["push", "-q", "origin", "main", "main:refused"])
+        .current_dir(&work)
+        .output()
+        .unwrap();
+    assert!(!pushed.status.success());
+
+    let kept = world.hosted.kept_pushes("demo.git").await.unwrap();
+    let told: Vec<_> = kept.iter().flat_map(|push| &push.updates).collect();
+    assert_eq!(told.len(), 1, "{kept:?}");
+    assert_eq!(told[0].git_ref.full(), "refs/heads/main");
+    let again = world.hosted.kept_pushes("demo.git").await.unwrap();
+    assert_eq!(again[0].id, kept[0].id);
+    // Of one that goes on, nothing is known yet.
+    let note = bare.join(format!("popsicle-pushes/9-{}.begun", std::process::id()));
+    let told = format!(
+        "{} {} refs/heads/main\n",
+        "0".repeat(40),
+        git(&work, &["rev-parse", "HEAD"])
+    );
+    fs::write(&note, &told).unwrap();
+    assert_eq!(world.hosted.kept_pushes("demo.git").await.unwrap().len(), 1);
+    let forget = |told: &str| KeptPush::forget_begun(&bare, std::process::id(), told).unwrap();
+    forget("another's");
+    assert!(note.exists());
+    forget(&told);
+    assert!(!note.exists());
 }
 
 #[tokio::test]

@@ -66,7 +66,17 @@ pub fn take(hook: HookCommand, out: &mut Output) -> Result<Option<Pushed>, Failu
         .map_err(|error| unable("hear from git what was pushed", &error))?;
     let options = options();
     let has = |option: &str| options.iter().any(|given| given == option);
+    // What runs this is git's process that received the push.
+    let forget_begun = || {
+        if let Some(process) = rustix::process::getppid()
+            && let Err(error) =
+                KeptPush::forget_begun(&here, process.as_raw_nonzero().get().unsigned_abs(), &told)
+        {
+            tracing::warn!(%error, "could not forget that a push has begun");
+        }
+    };
     if has("ci.skip") {
+        forget_begun();
         out.line("popsicle: no pipeline, as `-o ci.skip` asks")?;
         return Ok(None);
     }
@@ -74,6 +84,7 @@ pub fn take(hook: HookCommand, out: &mut Output) -> Result<Option<Pushed>, Failu
     let id = format!("{now_ms:013}-{}", Uuid::new_v4().simple());
     let push =
         KeptPush::keep(&here, &id, &told).map_err(|error| unable("keep the push", &error))?;
+    forget_begun();
     Ok(Some(Pushed {
         repo,
         push,

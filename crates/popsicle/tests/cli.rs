@@ -634,6 +634,13 @@ fn init_writes_a_config_that_is_valid() {
 }
 
 #[test]
+fn a_hook_is_run_by_git_in_a_hosted_repository() {
+    run(&["hook", "post-receive"])
+        .exits(2)
+        .says("no hosted repository");
+}
+
+#[test]
 fn init_respects_a_config_for_circleci() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), ".circleci/config.yml", CONFIG);

@@ -144,9 +144,12 @@ async fn only_an_active_runner_is_given_jobs() {
 async fn each_execution_is_an_attempt() {
     let mut world = World::new().await;
     let runner = runner(&world).await;
-    let (_, jobs) = planned(&world.store, push("a"), &plan(vec![job("build", &[])]), 10).await;
+    let (pipeline, jobs) =
+        planned(&world.store, push("a"), &plan(vec![job("build", &[])]), 10).await;
     let id = jobs[0].id;
     world.store.claim_job(runner, t(20)).await.unwrap();
+    let retries = world.store.retries_of(&[pipeline.id]).await.unwrap();
+    assert!(retries.is_empty(), "{retries:?}");
     world.store.set_executor(id, 1, "native").await.unwrap();
 
     world.reopen().await;
@@ -189,6 +192,8 @@ async fn each_execution_is_an_attempt() {
         Some("step \"test\" ended with exit code 3")
     );
     assert_eq!(attempts[1].runner, Some(runner));
+    let retries = world.store.retries_of(&[pipeline.id]).await.unwrap();
+    assert_eq!(retries.into_iter().collect::<Vec<_>>(), [(pipeline.id, 1)]);
 }
 
 #[tokio::test]

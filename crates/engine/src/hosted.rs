@@ -173,6 +173,7 @@ impl Engine {
             pull_request: None,
             rerun: None,
             forge: None,
+            parameters: std::collections::BTreeMap::new(),
             delivery,
         };
         self.submit(trigger).await.map(Built::Queued)

@@ -67,7 +67,9 @@ pub(crate) fn values(pipeline: &Pipeline) -> TriggerValues {
 /// CircleCI's word for how a pipeline came about.
 fn source(kind: TriggerKind) -> &'static str {
     match kind {
-        TriggerKind::Push | TriggerKind::Tag | TriggerKind::PullRequest => "webhook",
+        TriggerKind::Push | TriggerKind::Tag | TriggerKind::PullRequest | TriggerKind::GitPush => {
+            "webhook"
+        }
         TriggerKind::Api | TriggerKind::Rerun | TriggerKind::Local => "api",
     }
 }
@@ -76,14 +78,16 @@ fn source(kind: TriggerKind) -> &'static str {
 fn project_type(trigger: &Trigger) -> &'static str {
     match trigger.forge {
         Some(ForgeKind::Github) => "github",
-        None => "popsicle",
+        Some(ForgeKind::Popsicle) | None => "popsicle",
     }
 }
 
 /// What the forge's event says, in the forge's own words.
 fn event(trigger: &Trigger, put: &mut impl FnMut(&str, ParameterValue)) {
     match trigger.kind {
-        TriggerKind::Push | TriggerKind::Tag => put("event.name", "push".into()),
+        TriggerKind::Push | TriggerKind::Tag | TriggerKind::GitPush => {
+            put("event.name", "push".into());
+        }
         TriggerKind::PullRequest => put("event.name", "pull_request".into()),
         TriggerKind::Api | TriggerKind::Rerun | TriggerKind::Local => {}
     }

@@ -8,6 +8,8 @@ mod corpus;
 mod language;
 #[path = "suite/never_panics.rs"]
 mod never_panics;
+#[path = "suite/reuse.rs"]
+mod reuse;
 #[path = "suite/yaml.rs"]
 mod yaml;
 

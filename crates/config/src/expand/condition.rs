@@ -31,6 +31,33 @@ pub(super) fn is_true(node: &Node) -> bool {
 }
 
 impl Expander<'_> {
+    /// Whether the condition of a workflow holds; none if that can't be told, which has been told. A text is
+    /// an expression there.
+    pub(super) fn workflow_condition(&mut self, entry: &Entry, env: Env<'_>) -> Option<bool> {
+        let Entry { key, value } = entry;
+        let region = place(key, value);
+        let text = match &value.value {
+            Value::Scalar(scalar) if scalar.as_bool().is_none() && !scalar.is_null() => {
+                &scalar.text
+            }
+            Value::Scalar(_) | Value::List(_) | Value::Map(_) => return self.condition(entry, env),
+        };
+        if text::only_hole(text).is_some() || text.is_empty() {
+            return self.condition(entry, env);
+        }
+        if value.templated && text.contains(">>") {
+            self.problems
+                .warning(
+                    region,
+                    "a condition with `<< … >>` in it is a text, and a text is always true",
+                )
+                .help("leave out the `<<` and `>>`");
+            return self.condition(entry, env);
+        }
+        let value = self.evaluated(text, region, env)?;
+        Some(value.is_truthy())
+    }
+
     /// Whether a condition holds; none if that can't be told, which has been told.
     pub(super) fn condition(&mut self, entry: &Entry, env: Env<'_>) -> Option<bool> {
         self.holds(&entry.value, place(&entry.key, &entry.value), env)
@@ -43,14 +70,8 @@ impl Expander<'_> {
                     let binding = self.value(hole.inner, region, env)?;
                     Some(is_true(&binding.node))
                 }
-                None => {
-                    let filled = self.filled(&scalar.text, region, env);
-                    self.truth_of(&filled, region, env)
-                }
+                None => Some(!self.filled(&scalar.text, region, env).is_empty()),
             },
-            Value::Scalar(scalar) if scalar.as_bool().is_none() && !scalar.is_null() => {
-                self.truth_of(&scalar.text, region, env)
-            }
             Value::Scalar(_) => Some(is_true(node)),
             Value::Map(map) => self.statement(map, region, env),
             Value::List(_) => {
@@ -60,15 +81,6 @@ impl Expander<'_> {
                 None
             }
         }
-    }
-
-    /// An expression's truth; a text that is none is true unless it is empty.
-    fn truth_of(&mut self, text: &str, region: Region, env: Env<'_>) -> Option<bool> {
-        if !text::is_expression(text) {
-            return Some(!text.is_empty());
-        }
-        let value = self.evaluated(text, region, env)?;
-        Some(value.is_truthy())
     }
 
     /// Whether an expression in place of filters lets a job run.

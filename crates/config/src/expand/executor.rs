@@ -136,6 +136,7 @@ impl Expander<'_> {
             .enter(region, format!("the executor `{name}` is used here"));
         let env = Env {
             parameters: Some(&bindings),
+            in_orb: !Rc::ptr_eq(&home, &self.scope),
             ..Env::default()
         };
         let entries = definition

@@ -65,7 +65,38 @@ impl Expander<'_> {
                     .help("add `jobs:` with at least one job");
                 continue;
             }
+            self.check_members(&group.key.text, map, jobs);
             self.groups.push(group.clone());
+        }
+    }
+
+    /// Tells what the jobs of a group can't be or have, whether it is used or not.
+    fn check_members(&mut self, group: &str, groups: &Map, jobs: Option<&Entry>) {
+        for item in jobs
+            .and_then(|jobs| jobs.value.as_list())
+            .unwrap_or_default()
+        {
+            let entry = item.as_map().and_then(Map::only);
+            let name = item.as_text().or(entry.map(|entry| &*entry.key.text));
+            if name.is_some_and(|name| groups.get(name).is_some()) {
+                self.problems
+                    .error(
+                        item.region,
+                        format!("the group `{group}` can't hold another group"),
+                    )
+                    .help("use both in the workflow");
+            }
+            let serial = entry
+                .and_then(|entry| entry.value.as_map())
+                .and_then(|map| map.get("serial-group"));
+            if let Some(serial) = serial {
+                self.problems
+                    .error(
+                        serial.key.region,
+                        "a job of a group can't have a `serial-group`",
+                    )
+                    .help("give it to the use of the group");
+            }
         }
     }
 
@@ -103,7 +134,15 @@ impl Expander<'_> {
             .find(|entry| &*entry.key.text == "name")
             .and_then(|entry| entry.value.as_text());
         let prefix = name.unwrap_or(&job.text).to_owned();
-        if uses.groups.contains_key(&prefix) {
+        let is_nameless = name.is_none();
+        let others = uses
+            .group_uses
+            .iter()
+            .filter(|(group, _)| *group == job.text);
+        let clashes =
+            others.clone().any(|(_, nameless)| *nameless) || (is_nameless && others.count() > 0);
+        uses.group_uses.push((Rc::clone(&job.text), is_nameless));
+        if clashes || uses.groups.contains_key(&prefix) {
             self.problems
                 .error(
                     job.region,
@@ -129,9 +168,7 @@ impl Expander<'_> {
                 Value::List(_) => None,
             };
             if nested.is_some_and(|name| self.group(&name).is_some()) {
-                self.problems
-                    .error(item.region, "a group of jobs can't hold another group")
-                    .help("use both in the workflow");
+                // Told where the group is.
                 continue;
             }
             if !self.item(workflow, item, &mut members, workflows) {

@@ -28,6 +28,7 @@ impl Expander<'_> {
     ) -> Rc<Node> {
         let env = Env {
             parameters: Some(bindings),
+            in_orb: !Rc::ptr_eq(home, &self.scope),
             ..Env::default()
         };
         let mut entries: Vec<Entry> = Vec::new();
@@ -37,6 +38,10 @@ impl Expander<'_> {
                 // It stays, so that nobody misses what it would have brought.
                 None => vec![entry.clone()],
             };
+        }
+        // "If your job declares a docker stanza, it will be used, in its entirety."
+        if definition.body().any(|entry| is_place(&entry.key)) {
+            entries.retain(|entry| !is_place(&entry.key));
         }
         for entry in definition.body() {
             match &*entry.key.text {
@@ -97,6 +102,11 @@ impl Expander<'_> {
             value: node,
         }
     }
+}
+
+/// Whether it says where a job runs.
+fn is_place(key: &Key) -> bool {
+    matches!(&*key.text, "docker" | "machine" | "macos" | "windows")
 }
 
 fn is_list_of_something(value: &Node) -> bool {

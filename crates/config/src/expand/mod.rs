@@ -42,6 +42,8 @@ pub(crate) struct Expanded {
     pub(crate) unused: Vec<Entry>,
     /// The workflows whose conditions don't hold.
     pub(crate) left_out: Vec<LeftOut>,
+    /// Whether keys that mean nothing are refused, as in version 2.1.
+    pub(crate) is_strict: bool,
     /// Whether an orb is not at hand, so that jobs may be missing.
     pub(crate) is_open: bool,
 }
@@ -74,25 +76,33 @@ pub(crate) fn expand(
         return None;
     };
     let version = version(top, problems);
-    let mut orbs = orb::Loader::new(inputs.orbs);
-    let scope = match version {
-        Version::V2_1 => Rc::new(orbs.scope(top, problems)),
-        Version::V2_0 => Rc::new(old_scope(top, problems)),
-    };
     let pipeline = PipelineValues::new(top, inputs, version, problems);
     let mut expander = Expander {
         problems,
         pipeline,
-        scope,
+        scope: Rc::new(Scope::default()),
         version,
         budget: Budget::default(),
         stack: Vec::new(),
         groups: Vec::new(),
         default_depth: 0,
-        is_open: orbs.is_any_missing(),
+        is_open: false,
     };
-    let expanded = expander.config(top, root.region);
-    Some(expanded)
+    expander.scope = match version {
+        Version::V2_1 => {
+            let references = expander.orb_references(top);
+            let mut orbs = orb::Loader::new(inputs.orbs, references);
+            let scope = orbs.scope(top, expander.problems);
+            expander.is_open = orbs.is_any_missing();
+            Rc::new(scope)
+        }
+        Version::V2_0 => Rc::new(old_scope(top, expander.problems)),
+    };
+    if let Some(entry) = top.get("build_agent") {
+        // CircleCI's own; it means nothing here, but what is misspelt in it is told.
+        expander.entry(entry, Env::default());
+    }
+    Some(expander.config(top, root.region))
 }
 
 /// Which version of the language a file is in.
@@ -136,10 +146,8 @@ fn old_scope(top: &Map, problems: &mut Problems) -> Scope {
             .help("change the `version` of this config");
     }
     Scope {
-        commands: scope::Definitions::new(),
-        jobs: Scope::definitions(top, "jobs", "job", problems),
-        executors: scope::Definitions::new(),
-        orbs: std::collections::HashMap::new(),
+        jobs: Scope::definitions(top, "jobs", "job", false, problems),
+        ..Scope::default()
     }
 }
 
@@ -184,6 +192,8 @@ struct Env<'e> {
     parameters: Option<&'e Bindings>,
     /// Those of `matrix.`.
     matrix: Option<&'e Bindings>,
+    /// Whether it is written in an orb, from where the pipeline's parameters can't be seen.
+    in_orb: bool,
 }
 
 impl Expander<'_> {
@@ -243,8 +253,22 @@ impl Expander<'_> {
             root: Rc::new(Node::map(region, entries.into_iter().collect())),
             unused,
             left_out: workflows.left_out,
+            is_strict: self.version == Version::V2_1,
             is_open: self.is_open,
         }
+    }
+
+    /// The references of `orbs` that have holes, filled.
+    fn orb_references(&mut self, top: &Map) -> Vec<(Rc<str>, Rc<Node>)> {
+        let orbs = top.get("orbs").and_then(|entry| entry.value.as_map());
+        orbs.into_iter()
+            .flat_map(Map::iter)
+            .filter(|entry| entry.value.templated && entry.value.as_text().is_some())
+            .map(|entry| {
+                let reference = self.substitute(&entry.value, Env::default());
+                (Rc::clone(&entry.key.text), reference)
+            })
+            .collect()
     }
 
     /// `setup: true`, if it is.

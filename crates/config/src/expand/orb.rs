@@ -9,7 +9,8 @@ use crate::diagnostic::Problems;
 use crate::inputs::Orbs;
 use crate::read::{self, Entry, Map, Node, Region, Source};
 
-use super::scope::{Definitions, Orb, Scope};
+use super::parameter::UNKNOWN;
+use super::scope::{Orb, Scope};
 
 /// How many orbs one config may bring along, those of orbs counted.
 pub const MAX_ORBS: usize = 200;
@@ -26,16 +27,19 @@ pub(super) struct Loader<'i> {
     stack: Vec<String>,
     count: usize,
     missing: bool,
+    /// References of the config itself in place of those that are written.
+    references: Vec<(Rc<str>, Rc<Node>)>,
 }
 
 impl<'i> Loader<'i> {
-    pub(super) fn new(orbs: Option<&'i dyn Orbs>) -> Self {
+    pub(super) fn new(orbs: Option<&'i dyn Orbs>, references: Vec<(Rc<str>, Rc<Node>)>) -> Self {
         Self {
             orbs,
             loaded: HashMap::new(),
             stack: Vec::new(),
             count: 0,
             missing: false,
+            references,
         }
     }
 
@@ -47,9 +51,9 @@ impl<'i> Loader<'i> {
     /// The names of a config or an orb.
     pub(super) fn scope(&mut self, top: &Map, problems: &mut Problems) -> Scope {
         Scope {
-            commands: Scope::definitions(top, "commands", "command", problems),
-            jobs: Scope::definitions(top, "jobs", "job", problems),
-            executors: Scope::definitions(top, "executors", "executor", problems),
+            commands: Scope::definitions(top, "commands", "command", true, problems),
+            jobs: Scope::definitions(top, "jobs", "job", true, problems),
+            executors: Scope::definitions(top, "executors", "executor", true, problems),
             orbs: self.imports(top, problems),
         }
     }
@@ -85,6 +89,11 @@ impl<'i> Loader<'i> {
 
     fn import(&mut self, entry: &Entry, problems: &mut Problems) -> Option<Rc<Scope>> {
         let Entry { key, value } = entry;
+        let filled = self.references.iter().find(|(name, _)| *name == key.text);
+        let value = match filled {
+            Some((_, filled)) if self.stack.is_empty() => &Rc::clone(filled),
+            Some(_) | None => value,
+        };
         self.count += 1;
         if self.count > MAX_ORBS {
             if self.count == MAX_ORBS + 1 {
@@ -115,10 +124,19 @@ impl<'i> Loader<'i> {
             );
             return None;
         };
+        if reference.contains(UNKNOWN) {
+            self.missing = true;
+            return None;
+        }
         if let Some(fault) = fault_of(reference) {
-            problems
+            let is_written = !self.references.iter().any(|(name, _)| *name == key.text);
+            let problem = problems
                 .error(region, format!("`{reference}` can't be an orb: {fault}"))
                 .help("write it as `namespace/orb@1.2.3`");
+            if !is_written {
+                // Some value is not known: whoever looks the config over knows no commit.
+                problem.of_kind(crate::ErrorKind::OrbNotAtHand);
+            }
             self.missing = true;
             return None;
         }
@@ -150,7 +168,7 @@ impl<'i> Loader<'i> {
                 region,
                 format!("orbs import orbs more than {MAX_DEPTH} deep"),
             );
-            return Rc::new(empty());
+            return Rc::new(Scope::default());
         }
         tell_unknown_keys(map, problems);
         self.stack.push(String::new());
@@ -215,15 +233,6 @@ fn is_empty(value: &Node) -> bool {
     value.is_null() || value.as_map().is_some_and(Map::is_empty)
 }
 
-fn empty() -> Scope {
-    Scope {
-        commands: Definitions::new(),
-        jobs: Definitions::new(),
-        executors: Definitions::new(),
-        orbs: HashMap::new(),
-    }
-}
-
 /// The keys of an orb.
 const KEYS: &[&str] = &[
     "version",
@@ -279,10 +288,11 @@ fn fault_of(reference: &str) -> Option<&'static str> {
         .strip_prefix("dev:")
         .is_some_and(|label| !label.is_empty() && !label.contains(char::is_whitespace));
     let numbers: Vec<&str> = version.split('.').collect();
+    // Whether there is such a version is for whoever has the orb to say.
     let is_release = numbers.len() <= 3
-        && numbers
-            .iter()
-            .all(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()));
+        && numbers.iter().all(|number| {
+            !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        });
     if version == "volatile" || is_development || is_release {
         return None;
     }

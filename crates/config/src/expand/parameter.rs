@@ -122,7 +122,19 @@ fn declaration(entry: &Entry, of_pipeline: bool, problems: &mut Problems) -> Opt
         kind,
         default: None,
     };
+    if of_pipeline && map.get("default").is_none() {
+        problems
+            .error(
+                name.region,
+                format!("the pipeline's parameter `{}` has no `default`", name.text),
+            )
+            .help("it needs one: a push gives it no value");
+    }
     if let Some(Entry { key, value }) = map.get("default") {
+        if value.templated {
+            parameter.default = Some(Rc::clone(value));
+            return Some(parameter);
+        }
         match typed(&parameter.kind, value) {
             Ok(node) => parameter.default = Some(node),
             Err(expected) => {
@@ -338,6 +350,8 @@ pub(super) fn typed(kind: &Kind, node: &Rc<Node>) -> Result<Rc<Node>, String> {
     match kind {
         Kind::String => match scalar {
             Some(scalar) if scalar.is_null() => Ok(Rc::new(Node::text(node.region, ""))),
+            // `3.10` is taken for what its author meant; a boolean could be a mistake of another kind.
+            Some(scalar) if scalar.as_bool().is_some() => Err("a string".to_owned()),
             Some(scalar) if scalar.plain => Ok(Rc::new(as_text(node, scalar))),
             Some(_) => same(),
             None => Err("a string".to_owned()),

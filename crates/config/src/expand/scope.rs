@@ -10,6 +10,7 @@ use crate::read::{Entry, Key, Map, Node};
 use super::parameter::{self, Parameter};
 
 /// The names of one config or orb.
+#[derive(Default)]
 pub(super) struct Scope {
     pub(super) commands: Definitions,
     pub(super) jobs: Definitions,
@@ -68,6 +69,7 @@ impl Scope {
         top: &Map,
         key: &str,
         noun: &str,
+        is_strict: bool,
         problems: &mut Problems,
     ) -> Definitions {
         let Some(Entry { key, value }) = top.get(key) else {
@@ -99,6 +101,9 @@ impl Scope {
                 definitions.insert(Rc::clone(&key.text), Rc::new(definition));
                 continue;
             }
+            if is_strict {
+                check_name(noun, key, problems);
+            }
             let Some(body) = value.as_map() else {
                 // A job without steps is told where it is read.
                 if !value.is_null() || noun != "job" {
@@ -122,10 +127,15 @@ impl Scope {
                 definitions.insert(Rc::clone(&key.text), Rc::new(definition));
                 continue;
             };
+            if is_strict {
+                check_keys(noun, &key.text, body, problems);
+            }
+            let parameters = parameter::declared(body, false, problems);
+            check_reserved(noun, &parameters, problems);
             let definition = Definition {
                 key: key.clone(),
                 node: Rc::clone(value),
-                parameters: parameter::declared(body, false, problems),
+                parameters,
                 used: Cell::new(false),
                 alias: None,
             };
@@ -178,5 +188,90 @@ impl Scope {
         }
         names.sort_unstable();
         names
+    }
+}
+
+/// As CircleCI's schema has it: `^[a-z][a-z\d_-]*$` for commands and executors, for jobs
+/// `^[A-Za-z][A-Za-z\s\d_-]*$`.
+fn check_name(noun: &str, key: &Key, problems: &mut Problems) {
+    let name = &*key.text;
+    let (begins, holds): (fn(char) -> bool, fn(char) -> bool) = if noun == "job" {
+        (
+            |c| c.is_ascii_alphabetic(),
+            |c| c.is_ascii_alphanumeric() || c.is_whitespace() || matches!(c, '_' | '-'),
+        )
+    } else {
+        (
+            |c| c.is_ascii_lowercase(),
+            |c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-'),
+        )
+    };
+    if !name.starts_with(begins) || !name.chars().all(holds) {
+        let help = if noun == "job" {
+            "begin with a letter, and use letters, digits, `_`, `-` and blanks"
+        } else {
+            "begin with a small letter, and use small letters, digits, `_` and `-`"
+        };
+        problems
+            .error(
+                key.region,
+                format!("`{name}` can't be the name of a {noun}"),
+            )
+            .help(help);
+    }
+}
+
+/// The keys of a command, and of an executor; those of a job are known where jobs are read.
+fn check_keys(noun: &str, name: &str, body: &Map, problems: &mut Problems) {
+    const COMMAND: &[&str] = &["description", "parameters", "steps"];
+    const EXECUTOR: &[&str] = &[
+        "description",
+        "parameters",
+        "docker",
+        "machine",
+        "macos",
+        "windows",
+        "resource_class",
+        "shell",
+        "working_directory",
+        "environment",
+    ];
+    let known = match noun {
+        "command" => COMMAND,
+        "executor" => EXECUTOR,
+        _ => return,
+    };
+    for Entry { key, .. } in body.iter() {
+        if !known.contains(&&*key.text) {
+            let nearest = problems.nearest(&key.text, known.iter().copied());
+            problems
+                .error(
+                    key.region,
+                    format!("`{}` means nothing in the {noun} `{name}`", key.text),
+                )
+                .suggest(nearest);
+        }
+    }
+}
+
+/// "The following parameter names are reserved": a use could not tell them from its own keys.
+fn check_reserved(noun: &str, parameters: &[Parameter], problems: &mut Problems) {
+    let reserved: &[&str] = match noun {
+        "job" => &["name", "requires", "context", "type", "filters"],
+        "command" => &["name"],
+        _ => &[],
+    };
+    for parameter in parameters {
+        if reserved.contains(&&*parameter.name.text) {
+            problems
+                .error(
+                    parameter.name.region,
+                    format!(
+                        "a parameter of a {noun} can't be named `{}`",
+                        parameter.name.text
+                    ),
+                )
+                .help("that name means something else where it is used");
+        }
     }
 }

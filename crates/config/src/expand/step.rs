@@ -9,6 +9,9 @@ use super::parameter::{Binding, Bindings, Kind, Parameter, UNKNOWN, What, place,
 use super::scope::{Definition, Found, Scope};
 use super::{Env, Expander, MAX_NESTING, text};
 
+/// What a use of a command counts for, in values.
+const USE_COST: usize = 10;
+
 /// The steps that are no commands.
 pub(crate) const BUILT_IN: &[&str] = &[
     "run",
@@ -23,6 +26,11 @@ pub(crate) const BUILT_IN: &[&str] = &[
     "setup_remote_docker",
     "deploy",
 ];
+
+/// Whether a step is one of ours. "It is possible to override the special keys with a custom command."
+fn is_built_in(name: &str, scope: &Scope) -> bool {
+    BUILT_IN.contains(&name) && !scope.commands.contains_key(name)
+}
 
 impl Expander<'_> {
     /// Adds what a list of steps stands for. What is no list of steps is added as it is, for the reader
@@ -72,7 +80,7 @@ impl Expander<'_> {
                     return;
                 }
                 let name = self.filled_name(&scalar.text, item.region, env);
-                if BUILT_IN.contains(&name.as_str()) || name.contains(UNKNOWN) {
+                if is_built_in(&name, scope) || name.contains(UNKNOWN) {
                     self.add(item, steps);
                 } else if name == "when" || name == "unless" {
                     self.problems
@@ -109,7 +117,7 @@ impl Expander<'_> {
             }
             Value::Scalar(scalar) if !scalar.is_null() => {
                 let name = scalar.text.clone();
-                if BUILT_IN.contains(&name.as_str()) {
+                if is_built_in(&name, scope) {
                     self.add(&binding.node, steps);
                 } else if !name.contains(UNKNOWN) {
                     self.command(&name, region, None, scope, env, steps);
@@ -136,7 +144,7 @@ impl Expander<'_> {
         match name.as_str() {
             "when" | "unless" => self.conditional(key, value, name == "when", scope, env, steps),
             "steps" => self.steps(entry, scope, env, steps),
-            name if BUILT_IN.contains(&name) => {
+            name if is_built_in(name, scope) => {
                 if !item.templated {
                     return self.add(item, steps);
                 }
@@ -180,7 +188,7 @@ impl Expander<'_> {
         env: Env<'_>,
         steps: &mut Vec<Rc<Node>>,
     ) {
-        const KEYS: [&str; 3] = ["condition", "steps", "name"];
+        const KEYS: [&str; 2] = ["condition", "steps"];
         let Some(map) = value.as_map() else {
             self.problems
                 .error(
@@ -217,6 +225,17 @@ impl Expander<'_> {
             );
             return;
         };
+        if let Some(text) = condition.value.as_text()
+            && !condition.value.templated
+            && text::is_expression(text)
+        {
+            self.problems
+                .warning(
+                    place(&condition.key, &condition.value),
+                    "the `condition` of a step is no expression, and a text is always true",
+                )
+                .help("write it as a logic statement, or between `<<` and `>>`");
+        }
         if self.condition(condition, env) == Some(wanted) {
             self.steps(inner, scope, env, steps);
         }
@@ -231,6 +250,10 @@ impl Expander<'_> {
         env: Env<'_>,
         steps: &mut Vec<Rc<Node>>,
     ) {
+        // A use costs something even if it comes to nothing.
+        if !self.spend(USE_COST, 0, region) {
+            return;
+        }
         let (definition, home) = match scope.find(name, |scope| &scope.commands) {
             Found::Definition(definition, home) => (definition, home),
             Found::NotAtHand => return,
@@ -277,6 +300,7 @@ impl Expander<'_> {
                 self.stack.push(Rc::clone(&definition));
                 let env = Env {
                     parameters: Some(&bindings),
+                    in_orb: !Rc::ptr_eq(&home, &self.scope),
                     ..Env::default()
                 };
                 self.steps(body, &home, env, steps);
@@ -368,6 +392,10 @@ impl Expander<'_> {
             if !is_default {
                 continue;
             }
+            let env = Env {
+                in_orb: !Rc::ptr_eq(what.scope, &self.scope),
+                ..Env::default()
+            };
             if parameter.kind == Kind::Steps {
                 let entry = Entry {
                     key: parameter.name.clone(),
@@ -375,11 +403,11 @@ impl Expander<'_> {
                 };
                 let mut steps = Vec::new();
                 self.stack_guarded(what.used_at, |expander| {
-                    expander.steps(&entry, what.scope, Env::default(), &mut steps);
+                    expander.steps(&entry, what.scope, env, &mut steps);
                 });
                 binding.node = Rc::new(Node::list(binding.node.region, steps));
             } else if binding.node.templated {
-                let node = self.substitute(&binding.node, Env::default());
+                let node = self.substitute(&binding.node, env);
                 match typed(&parameter.kind, &node) {
                     Ok(node) => binding.node = node,
                     Err(expected) => {

@@ -53,10 +53,36 @@ impl Expander<'_> {
     }
 
     pub(super) fn entry(&mut self, entry: &Entry, env: Env<'_>) -> Entry {
+        if &*entry.key.text == "environment"
+            && entry.value.templated
+            && self.version == Version::V2_1
+            && let Some(variables) = entry.value.as_map()
+        {
+            let map = self.variables(variables, env);
+            return Entry::new(entry.key.clone(), Node::map(entry.value.region, map));
+        }
         Entry {
             key: self.key(&entry.key, env),
             value: self.substitute(&entry.value, env),
         }
+    }
+
+    /// Variables, in which the value of a boolean parameter is `1` or `0`. "Boolean values may be returned
+    /// as a '1' for True and '0' for False."
+    fn variables(&mut self, variables: &Map, env: Env<'_>) -> Map {
+        let mut map = self.map(variables, env);
+        for entry in map.iter_mut() {
+            let written = variables.get(&entry.key.text);
+            let is_hole = written.is_some_and(|written| {
+                let text = written.value.as_text();
+                text.is_some_and(|text| text::only_hole(text).is_some())
+            });
+            if let Some(truth) = entry.value.as_bool().filter(|_| is_hole) {
+                let digit = if truth { "1" } else { "0" };
+                entry.value = Rc::new(Node::text(entry.value.region, digit));
+            }
+        }
+        map
     }
 
     pub(super) fn key(&mut self, key: &Key, env: Env<'_>) -> Key {
@@ -94,8 +120,10 @@ impl Expander<'_> {
         let parts = match text::parts(text) {
             Ok(parts) => parts,
             Err(fault) => {
-                self.problems.error(place(fault.hole), fault.message);
-                return text.to_owned();
+                self.problems
+                    .error(place(fault.hole), fault.message)
+                    .help("write `\\<<` for what is no value");
+                return UNKNOWN.to_owned();
             }
         };
         let mut filled = String::with_capacity(text.len());
@@ -169,7 +197,7 @@ impl Expander<'_> {
 
     /// What is to be put in a hole; none if that can't be told, which has been told.
     pub(super) fn value(&mut self, inner: &str, region: Region, env: Env<'_>) -> Option<Binding> {
-        if text::is_reference(inner) {
+        if text::is_reference(inner) || !text::is_expression(inner) {
             return self.reference(inner, region, env);
         }
         let node = self.expression(inner, region, env)?;
@@ -192,8 +220,17 @@ impl Expander<'_> {
             node,
             scope: None,
         };
-        let (scope, rest) = name.split_once('.')?;
+        let (scope, rest) = name.split_once('.').unwrap_or((name, ""));
         let (bindings, noun) = match scope {
+            "pipeline" if env.in_orb && rest.starts_with("parameters.") => {
+                self.problems
+                    .error(
+                        region,
+                        format!("an orb has no parameters of the pipeline: `{name}`"),
+                    )
+                    .help("give it to a parameter of the orb's");
+                return None;
+            }
             "pipeline" => {
                 return match self.pipeline.get(rest, region, self.problems) {
                     Ok(node) => Some(plain(node)),
@@ -215,10 +252,10 @@ impl Expander<'_> {
                     .problems
                     .error(region, format!("there is no value `{name}`"));
                 match nearest {
-                    Some(nearest) => {
+                    Some(nearest) if !rest.is_empty() => {
                         problem.suggest(Some(&format!("{nearest}.{rest}")));
                     }
-                    None => {
+                    Some(_) | None => {
                         problem.help("values begin with `parameters.`, `pipeline.` or `matrix.`; write `\\<<` for what is none");
                     }
                 }

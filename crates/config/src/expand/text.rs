@@ -1,9 +1,8 @@
 //! Texts with holes: `cimg/node:<< parameters.version >>`, and sections that are only there if something
 //! is (`<<# parameters.ci >>--ci<</ parameters.ci >>`).
 //!
-//! Not every `<<` opens a hole. Shell scripts are full of others (`cat <<EOF`, `1 << 4`); CircleCI wants
-//! those written `\<<`, but real scripts that have no `>>` behind them go through there too. So a hole is
-//! what ends with `>>` and reads like a reference or an expression; the rest stays as it is.
+//! As in CircleCI's 2.1, each `<<` opens a hole, and one that is meant as it stands is written `\<<`.
+//! Backslashes right before a `<<` are halved: `\\<<` is a backslash and a hole.
 
 /// A part of a text. Offsets are bytes of the whole text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,22 +62,27 @@ pub(super) fn parts(text: &str) -> Result<Vec<Part<'_>>, TextFault<'_>> {
     while let Some(found) = text[search..].find("<<") {
         let start = search + found;
         search = start + 2;
-        if text[..start].ends_with('\\') {
-            push_text(&mut parts, &text[rest..start - 1]);
-            rest = start;
-            // `\<<<`: the third belongs to the text as well.
-            while text[search..].starts_with('<') {
-                search += 1;
-            }
+        let before = &text[rest..start];
+        let backslashes = before.len() - before.trim_end_matches('\\').len();
+        push_text(&mut parts, &text[rest..start - backslashes.div_ceil(2)]);
+        rest = start;
+        if backslashes % 2 == 1 {
             continue;
         }
         let Some((tag, hole)) = hole_at(text, start) else {
-            continue;
+            return Err(TextFault {
+                hole: Hole {
+                    inner: "",
+                    start,
+                    end: search,
+                },
+                message: "a `<<` opens a value here, and no `>>` closes it".to_owned(),
+            });
         };
-        push_text(&mut parts, &text[rest..start]);
         rest = hole.end;
         search = hole.end;
         match tag {
+            Tag::Comment => {}
             Tag::Value => parts.push(Part::Hole(hole)),
             Tag::Open { inverted } => {
                 if open.len() >= MAX_SECTIONS {
@@ -143,6 +147,7 @@ enum Tag {
     Value,
     Open { inverted: bool },
     Close,
+    Comment,
 }
 
 fn push_text<'t>(parts: &mut Vec<Part<'t>>, text: &'t str) {
@@ -151,28 +156,25 @@ fn push_text<'t>(parts: &mut Vec<Part<'t>>, text: &'t str) {
     }
 }
 
-/// The hole that a `<<` opens, if it opens one.
+/// The hole that a `<<` opens, if it is closed.
 fn hole_at(text: &str, start: usize) -> Option<(Tag, Hole<'_>)> {
     let after = &text[start + 2..];
     let length = after.find(">>")?;
     let end = start + 2 + length + 2;
     let inner = after[..length].trim();
-    // A heredoc, and the hole behind it.
+    // Whatever this was meant to be, the other one is closed.
     if inner.contains("<<") {
         return None;
     }
-    let (tag, inner) = match inner.as_bytes().first()? {
-        b'#' => (Tag::Open { inverted: false }, inner[1..].trim_start()),
-        b'^' => (Tag::Open { inverted: true }, inner[1..].trim_start()),
-        b'/' => (Tag::Close, inner[1..].trim_start()),
-        _ => (Tag::Value, inner),
+    let (tag, inner) = match inner.as_bytes().first() {
+        Some(b'#') => (Tag::Open { inverted: false }, inner[1..].trim_start()),
+        Some(b'^') => (Tag::Open { inverted: true }, inner[1..].trim_start()),
+        Some(b'/') => (Tag::Close, inner[1..].trim_start()),
+        Some(b'&') => (Tag::Value, inner[1..].trim_start()),
+        Some(b'!') if !inner.starts_with("!=") && !is_expression(inner) => (Tag::Comment, inner),
+        Some(_) | None => (Tag::Value, inner),
     };
-    let hole = Hole { inner, start, end };
-    let is_meant = match tag {
-        Tag::Value => is_reference(inner) || is_expression(inner),
-        Tag::Open { .. } | Tag::Close => is_reference(inner),
-    };
-    is_meant.then_some((tag, hole))
+    Some((tag, Hole { inner, start, end }))
 }
 
 /// `parameters.version`, and what is likely meant for one: `paramters.version`.
@@ -252,7 +254,8 @@ mod tests {
     }
 
     #[test]
-    fn holes_are_told_from_what_shells_write() {
+    fn holes_and_escapes() {
+        let unclosed = "fault: a `<<` opens a value here, and no `>>` closes it";
         for (text, meant) in [
             ("a << parameters.x >> b", "a [parameters.x] b"),
             ("<<pipeline.number>>", "[pipeline.number]"),
@@ -262,17 +265,16 @@ mod tests {
                 "<< not pipeline.parameters.x >>",
                 "[not pipeline.parameters.x]",
             ),
-            ("\\<< parameters.x >>", "<< parameters.x >>"),
-            ("cat \\<<EOF >> x", "cat <<EOF >> x"),
-            (
-                "cat <<EOF >> file\nparameters.x\nEOF",
-                "cat <<EOF >> file\nparameters.x\nEOF",
-            ),
-            ("cat <<< $x >> y", "cat <<< $x >> y"),
-            ("echo $((1 << 2)) >> x", "echo $((1 << 2)) >> x"),
-            ("<<", "<<"),
-            ("<< EOF", "<< EOF"),
-            ("<< << parameters.x >>", "<< [parameters.x]"),
+            ("<<! why >>a", "a"),
+            (r"\<< parameters.x >>", "<< parameters.x >>"),
+            (r"\\<< parameters.x >>", r"\[parameters.x]"),
+            (r"a\\\<< b", r"a\<< b"),
+            (r"cat \<<EOF >> x", "cat <<EOF >> x"),
+            (r"cat \<<< $x", "cat <<< $x"),
+            (r"a\b >> c", r"a\b >> c"),
+            ("cat <<EOF", unclosed),
+            ("<<", unclosed),
+            ("<< << parameters.x >>", unclosed),
         ] {
             assert_eq!(read(text), meant, "{text}");
         }

@@ -64,7 +64,11 @@ const NAMES: &[(&str, Empty)] = &[
     ("trigger.type", Empty::Text),
     ("trigger.id", Empty::Text),
     ("trigger.name", Empty::Text),
+    ("trigger.received_at", Empty::Text),
     ("template_id", Empty::Text),
+    ("name", Empty::Text),
+    ("definition.id", Empty::Text),
+    ("integration_source", Empty::Text),
     ("deploy.component_name", Empty::Text),
     ("deploy.environment_name", Empty::Text),
     ("deploy.current_version", Empty::Text),
@@ -79,6 +83,7 @@ const OPEN: &[&str] = &[
     "event.",
     "trigger_parameters.",
     "git.pull_request.",
+    "config.",
     "deploy.",
     "trigger.",
     "schedule.",
@@ -128,21 +133,7 @@ impl PipelineValues {
                 },
                 None => match &parameter.default {
                     Some(default) => Rc::clone(default),
-                    None => {
-                        // `config validate` is given nothing, and what needs a value is no fault.
-                        if inputs.trigger.is_some() {
-                            problems
-                                .error(
-                                    parameter.name.region,
-                                    format!(
-                                        "the pipeline's parameter `{}` has no default and was given no value",
-                                        parameter.name.text
-                                    ),
-                                )
-                                .help("give it a `default`");
-                        }
-                        Rc::new(empty(&parameter.kind, parameter.name.region))
-                    }
+                    None => Rc::new(empty(&parameter.kind, parameter.name.region)),
                 },
             };
             parameters.push((parameter, value));

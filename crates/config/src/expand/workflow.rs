@@ -52,6 +52,8 @@ pub(super) struct Uses {
     pub(super) items: Vec<Use>,
     /// The names of the jobs to require for a matrix, by its alias, and for a group of jobs.
     pub(super) groups: HashMap<String, Vec<String>>,
+    /// The groups of jobs that were used, and whether without a `name`.
+    pub(super) group_uses: Vec<(Rc<str>, bool)>,
 }
 
 /// One use of a job.
@@ -216,9 +218,17 @@ impl Expander<'_> {
     /// Whether a workflow's conditions hold.
     fn runs(&mut self, map: &Map) -> bool {
         let mut runs = true;
+        if let (Some(_), Some(second)) = (map.get("when"), map.get("unless")) {
+            self.problems
+                .error(
+                    second.key.region,
+                    "a workflow can't have both `when` and `unless`",
+                )
+                .help("join them: `when: {and: [one, {not: other}]}`");
+        }
         for (word, wanted) in [("when", true), ("unless", false)] {
             if let Some(entry) = map.get(word)
-                && let Some(holds) = self.condition(entry, Env::default())
+                && let Some(holds) = self.workflow_condition(entry, Env::default())
             {
                 runs &= holds == wanted;
             }
@@ -394,6 +404,19 @@ impl Expander<'_> {
             .find(|entry| &*entry.key.text == "type")
             .and_then(|entry| entry.value.as_text());
         let is_plain = type_word.is_some_and(|word| word != "build");
+        if let Some(word) = type_word.filter(|word| *word != "approval")
+            && self.version == Version::V2_1
+        {
+            self.problems
+                .error(
+                    job.region,
+                    format!(
+                        "a workflow can't make `{}` a job of the type `{word}`",
+                        job.text
+                    ),
+                )
+                .help("only `type: approval` may stand here: say the others in `jobs`");
+        }
         let mut instance = Key::new(&job.text, job.region);
         if is_plain {
             kept.extend(given);
@@ -792,10 +815,12 @@ fn requires(
     Rc::new(Node::list(entry.value.region, all))
 }
 
-/// CircleCI's name for a job of a matrix: `test-12-linux`.
+/// CircleCI's name for a job of a matrix: `test-12-linux`, its values by the names of their parameters.
 fn matrix_name(job: &str, combination: &Bindings) -> String {
     let mut name = job.to_owned();
-    for binding in &combination.0 {
+    let mut bindings: Vec<_> = combination.0.iter().collect();
+    bindings.sort_by_key(|binding| Rc::clone(&binding.name));
+    for binding in bindings {
         name.push('-');
         match &binding.node.value {
             Value::Scalar(scalar) => name.push_str(&scalar.text),

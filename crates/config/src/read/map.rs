@@ -61,6 +61,11 @@ impl Map {
         self.entries.iter()
     }
 
+    /// Its values may be changed, its keys not.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
+        self.entries.iter_mut()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }

@@ -13,8 +13,8 @@ pub(super) fn refusal(
     trigger: Option<&TriggerValues>,
 ) -> Option<String> {
     let trigger = trigger?;
-    if filters.is_some_and(|filters| filters.refused) {
-        return Some("the expression in its `filters` does not hold".to_owned());
+    if let Some(holds) = filters.and_then(|filters| filters.expression) {
+        return (!holds).then(|| "the expression in its `filters` does not hold".to_owned());
     }
     let branches = filters.and_then(|filters| filters.branches.as_ref());
     let tags = filters.and_then(|filters| filters.tags.as_ref());

@@ -277,7 +277,8 @@ impl<'c> Resolver<'c, '_> {
         let mut requires: Vec<(usize, Requirement)> = Vec::new();
         let mut seen = HashSet::new();
         for stanza in &job_use.requires {
-            let Some(required) = names.find(&stanza.job.text) else {
+            let found = names.find(&stanza.job.text);
+            let Some(required) = found.or_else(|| names.other(&stanza.job.text, place)) else {
                 self.tell_unknown_requirement(names.name(place), &stanza.job, names);
                 continue;
             };

@@ -13,22 +13,22 @@ use crate::schema::JobUse;
 pub(super) struct Names<'a> {
     names: Vec<String>,
     places: HashMap<String, usize>,
-    /// How often each name was given.
-    given: HashMap<&'a str, usize>,
+    /// To which jobs each name was given.
+    given: HashMap<&'a str, Vec<usize>>,
 }
 
 impl<'a> Names<'a> {
     pub(super) fn of(jobs: &'a [JobUse]) -> Self {
         let bases: Vec<&str> = jobs.iter().map(base).collect();
-        let mut given: HashMap<&str, usize> = HashMap::new();
-        for base in &bases {
-            *given.entry(base).or_default() += 1;
+        let mut given: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (place, base) in bases.iter().enumerate() {
+            given.entry(base).or_default().push(place);
         }
         let mut names = Vec::with_capacity(jobs.len());
         let mut places = HashMap::new();
         let mut numbers: HashMap<&str, usize> = HashMap::new();
         for (place, base) in bases.into_iter().enumerate() {
-            let name = if given[base] == 1 {
+            let name = if given[base].len() == 1 {
                 base.to_owned()
             } else {
                 let number = numbers.entry(base).or_default();
@@ -60,11 +60,23 @@ impl<'a> Names<'a> {
         self.places.get(name).copied()
     }
 
+    /// The other of two jobs that were given the same name, for one of them.
+    pub(super) fn other(&self, name: &str, than: usize) -> Option<usize> {
+        let [first, second] = self.given.get(name)?.as_slice() else {
+            return None;
+        };
+        match than {
+            than if than == *first => Some(*second),
+            than if than == *second => Some(*first),
+            _ => None,
+        }
+    }
+
     /// How often a name was given, if more than once; else 0.
     pub(super) fn repeated(&self, name: &str) -> usize {
         self.given
             .get(name)
-            .copied()
+            .map(Vec::len)
             .filter(|times| *times > 1)
             .unwrap_or(0)
     }

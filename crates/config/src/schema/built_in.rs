@@ -122,19 +122,32 @@ impl Step<'_, '_> {
     }
 
     fn checkout(&mut self) -> Option<StepAction> {
-        self.others(&["path", "method"]);
+        self.others(&["path", "method", "depth"]);
         if let Some(Entry { key, value }) = self.map.get("method") {
             let word = self.reader.text(key, value).unwrap_or_default();
             match word.as_str() {
                 "full" => {}
-                "blobless" => self.reader.ignore(key.region, no::CHECKOUT_METHOD),
+                "blobless" | "shallow" => self.reader.ignore(key.region, no::CHECKOUT_METHOD),
                 _ if is_unknown(&word) => {}
                 _ => {
                     self.reader
                         .problems
                         .error(at(key, value), format!("`method` can't be `{word}`"))
-                        .help("it is `full` or `blobless`");
+                        .help("it is `full`, `blobless` or `shallow`");
                 }
+            }
+        }
+        if let Some(Entry { key, value }) = self.map.get("depth") {
+            let method = self
+                .map
+                .get("method")
+                .and_then(|entry| entry.value.as_text());
+            self.reader.number(key, value, 1);
+            if method != Some("shallow") {
+                self.reader.problems.error(
+                    key.region,
+                    "`depth` means nothing without `method: shallow`",
+                );
             }
         }
         let path = self.optional("path");

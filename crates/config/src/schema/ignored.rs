@@ -11,6 +11,7 @@ pub(super) const MACHINE_IMAGE: Feature =
     "the image of a `machine` is not used: its jobs see the runner's own system";
 pub(super) const LAYER_CACHING: Feature =
     "`docker_layer_caching` means nothing here: the runner's own engine keeps its layers";
+pub(super) const GCP_AUTH: Feature = "`gcp_auth` is not supported: the image is pulled without it";
 pub(super) const IP_RANGES: Feature =
     "`circleci_ip_ranges` means nothing here: jobs have the runner's address";
 pub(super) const RETENTION: Feature =

@@ -46,7 +46,10 @@ pub(super) fn job(entry: &Entry, reader: &mut Reader<'_>) -> JobStanza {
             let word = reader.text(&entry.key, &entry.value)?;
             match word.as_str() {
                 "build" => build(key, map, reader),
-                _ => idle_kind(&word, at(&entry.key, &entry.value), reader),
+                _ => {
+                    check_idle(&word, key, map, reader);
+                    idle_kind(&word, at(&entry.key, &entry.value), reader)
+                }
             }
         }
     });
@@ -62,6 +65,21 @@ pub(super) fn job(entry: &Entry, reader: &mut Reader<'_>) -> JobStanza {
         },
         kind,
         branches,
+    }
+}
+
+/// Tells what a job that runs nothing can't be without.
+fn check_idle(word: &str, job: &Key, map: &Map, reader: &mut Reader<'_>) {
+    let needed = match word {
+        "release" => "plan_name",
+        "lock" | "unlock" => "key",
+        _ => return,
+    };
+    if map.get(needed).is_none_or(|entry| entry.value.is_null()) {
+        reader.problems.error(
+            job.region,
+            format!("job `{}` of the type `{word}` has no `{needed}`", job.text),
+        );
     }
 }
 
@@ -101,8 +119,8 @@ fn build(job: &Key, map: &Map, reader: &mut Reader<'_>) -> Option<JobKind> {
     let runs_in = runs_in(job, map, reader);
     let mut variables = Vec::new();
     let mut working_directory = None;
-    let mut shell = None;
-    let mut resource_class = resource_class_of_machine(map);
+    let mut shell = of_machine(map, "shell");
+    let mut resource_class = of_machine(map, "resource_class");
     let mut parallelism = 1;
     let mut timeout_ms = None;
     let mut retry = 0;
@@ -113,7 +131,7 @@ fn build(job: &Key, map: &Map, reader: &mut Reader<'_>) -> Option<JobKind> {
             | "description" | "branches" | "parameters" => {}
             "environment" => variables = environment(entry, Names::Shell, reader),
             "working_directory" => working_directory = directory(key, value, reader),
-            "shell" => shell = reader.optional_text(key, value),
+            "shell" => shell = reader.optional_text(key, value).or(shell),
             "resource_class" => {
                 resource_class = reader.optional_text(key, value).or(resource_class);
             }
@@ -122,7 +140,7 @@ fn build(job: &Key, map: &Map, reader: &mut Reader<'_>) -> Option<JobKind> {
                     reader.ignore(key.region, no::IP_RANGES);
                 }
             }
-            "retention" => reader.ignore(key.region, no::RETENTION),
+            "retention" => retention(key, value, reader),
             "parallelism" => parallelism = reader.number(key, value, 1).unwrap_or(1),
             "timeout" => timeout_ms = reader.duration(key, value),
             "retry" => retry = reader.number(key, value, 0).unwrap_or(0),
@@ -159,17 +177,38 @@ fn build(job: &Key, map: &Map, reader: &mut Reader<'_>) -> Option<JobKind> {
     Some(JobKind::Build(Box::new(build)))
 }
 
+fn retention(key: &Key, value: &Node, reader: &mut Reader<'_>) {
+    reader.ignore(key.region, no::RETENTION);
+    let Some(map) = reader.map(key, value) else {
+        return;
+    };
+    for Entry { key, value } in map.iter() {
+        if &*key.text != "caches" {
+            reader.unknown_key(key, "`retention`", &["caches"], UnknownKeys::Refused);
+            continue;
+        }
+        let Some(text) = reader.text(key, value) else {
+            continue;
+        };
+        let days = text
+            .strip_suffix('d')
+            .and_then(|days| days.parse::<u32>().ok());
+        if !is_unknown(&text) && !days.is_some_and(|days| (1..=15).contains(&days)) {
+            reader
+                .problems
+                .error(at(key, value), format!("caches can't be kept for `{text}`"))
+                .help("it is `1d` to `15d`");
+        }
+    }
+}
+
 /// On how many nodes a job may run at once; CircleCI's own highest limit.
 const MAX_PARALLELISM: u32 = 256;
 
-/// Machines may have it inside.
-fn resource_class_of_machine(map: &Map) -> Option<String> {
+/// What a machine says of its job.
+fn of_machine(map: &Map, key: &str) -> Option<String> {
     let machine = map.get("machine")?.value.as_map()?;
-    machine
-        .get("resource_class")?
-        .value
-        .as_text()
-        .map(str::to_owned)
+    machine.get(key)?.value.as_text().map(str::to_owned)
 }
 
 /// Where a job's code is laid out: absolute, or from `~`; what is neither is taken from `~` too.

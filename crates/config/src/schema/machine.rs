@@ -19,10 +19,17 @@ const IMAGE_KEYS: &[&str] = &[
     "command",
     "auth",
     "aws_auth",
+    "gcp_auth",
 ];
 
 /// The keys of `machine` as a map.
-const MACHINE_KEYS: &[&str] = &["image", "enabled", "docker_layer_caching", "resource_class"];
+const MACHINE_KEYS: &[&str] = &[
+    "image",
+    "enabled",
+    "docker_layer_caching",
+    "resource_class",
+    "shell",
+];
 
 /// The ways to say where a job runs.
 const PLACES: [&str; 4] = ["docker", "machine", "macos", "windows"];
@@ -85,7 +92,7 @@ fn macos(entry: &Entry, reader: &mut Reader<'_>) -> Option<RunsIn> {
     for Entry { key, value } in map.iter() {
         match &*key.text {
             "xcode" => xcode = reader.text(key, value),
-            "resource_class" => {}
+            "resource_class" | "shell" | "code_signing" => {}
             _ => reader.unknown_key(key, "`macos`", &["xcode"], UnknownKeys::Refused),
         }
     }
@@ -161,6 +168,7 @@ fn image(docker: &Key, item: &Node, reader: &mut Reader<'_>) -> Option<ImageSpec
             "command" => spec.command = arguments(key, value, reader),
             "auth" => spec.auth = auth(key, value, reader).or(spec.auth),
             "aws_auth" => spec.auth = aws_auth(key, value, reader).or(spec.auth),
+            "gcp_auth" => reader.ignore(key.region, no::GCP_AUTH),
             _ => reader.unknown_key(key, "an image", IMAGE_KEYS, UnknownKeys::Refused),
         }
     }
@@ -314,7 +322,8 @@ fn machine(entry: &Entry, job: &Map, reader: &mut Reader<'_>) -> Option<RunsIn> 
                         image = text.map(|text| (text, at(key, value)));
                     }
                     "resource_class" => resource_class = reader.optional_text(key, value),
-                    "enabled" => {}
+                    // The shell is the job's, and read with it.
+                    "enabled" | "shell" => {}
                     "docker_layer_caching" => {
                         if reader.boolean(key, value) == Some(true) {
                             reader.ignore(key.region, no::LAYER_CACHING);

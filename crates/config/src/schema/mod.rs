@@ -96,8 +96,8 @@ pub(crate) struct JobUse {
 pub(crate) struct Filters {
     pub(crate) branches: Option<FilterStanza>,
     pub(crate) tags: Option<FilterStanza>,
-    /// Whether an expression in their place does not hold.
-    pub(crate) refused: bool,
+    /// Whether an expression in their place holds; none if there is none.
+    pub(crate) expression: Option<bool>,
 }
 
 /// `only` and `ignore`.
@@ -143,7 +143,7 @@ pub(crate) fn config(
     problems: &mut Problems,
 ) -> Option<Config> {
     let top = expanded.root.as_map()?;
-    let mut reader = Reader::new(problems);
+    let mut reader = Reader::new(problems, expanded.is_strict);
     if let Some(written) = written.as_map() {
         suggest_top_level(written, &mut reader);
     }

@@ -11,22 +11,25 @@ use super::{Name, at, at_item};
 /// Reads one file's stanzas.
 pub(super) struct Reader<'r> {
     pub(super) problems: &'r mut Problems,
+    /// Whether keys that mean nothing are refused.
+    is_strict: bool,
     uses: Uses,
 }
 
 /// What to do about a key that means nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum UnknownKeys {
-    /// It is an error if it looks like a typo, otherwise doubtful.
+    /// It is an error in version 2.1, otherwise doubtful.
     Refused,
     /// It is doubtful in any case.
     Doubted,
 }
 
 impl<'r> Reader<'r> {
-    pub(super) fn new(problems: &'r mut Problems) -> Self {
+    pub(super) fn new(problems: &'r mut Problems, is_strict: bool) -> Self {
         Self {
             problems,
+            is_strict,
             uses: Uses::default(),
         }
     }
@@ -197,7 +200,7 @@ impl<'r> Reader<'r> {
         let nearest = nearest(&key.text, known.iter().copied());
         let message = format!("`{}` means nothing in {place}", key.text);
         match unknown_keys {
-            UnknownKeys::Refused if nearest.is_some() => {
+            UnknownKeys::Refused if self.is_strict => {
                 self.problems.error(key.region, message).suggest(nearest);
             }
             UnknownKeys::Refused | UnknownKeys::Doubted => {

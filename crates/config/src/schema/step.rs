@@ -178,13 +178,13 @@ fn run_map(run: &Key, map: &Map, reader: &mut Reader<'_>) -> Option<StepSpec> {
             "shell" => step.shell = reader.optional_text(key, value),
             "background" => step.background = reader.boolean(key, value).unwrap_or(false),
             "no_output_timeout" => step.no_output_timeout_ms = reader.duration(key, value),
-            "max_auto_reruns" => step.max_auto_reruns = reader.number(key, value, 0).unwrap_or(0),
+            "max_auto_reruns" => step.max_auto_reruns = reruns(key, value, reader).unwrap_or(0),
             "auto_rerun_delay" => {
-                step.auto_rerun_delay_ms = reader.duration(key, value).unwrap_or(0);
+                step.auto_rerun_delay_ms = rerun_delay(key, value, reader).unwrap_or(0);
             }
             // Told below, as the missing command.
             text if is_command_typo(text) => {}
-            _ => reader.unknown_key(key, "`run`", RUN_KEYS, UnknownKeys::Doubted),
+            _ => reader.unknown_key(key, "`run`", RUN_KEYS, UnknownKeys::Refused),
         }
     }
     if !has_command {
@@ -195,8 +195,61 @@ fn run_map(run: &Key, map: &Map, reader: &mut Reader<'_>) -> Option<StepSpec> {
             .error(region, "`run` has no `command`")
             .suggest(typo.map(|_| "command"));
     }
+    let reruns = map.get("max_auto_reruns");
+    let delay = map.get("auto_rerun_delay");
+    if let (Some(delay), None) = (delay, reruns) {
+        reader
+            .problems
+            .error(
+                delay.key.region,
+                "`auto_rerun_delay` means nothing without `max_auto_reruns`",
+            )
+            .help("add `max_auto_reruns: 1`");
+    }
+    if let Some(entry) = reruns.or(delay).filter(|_| step.background) {
+        reader.problems.error(
+            entry.key.region,
+            format!("a `background` command can't have `{}`", entry.key.text),
+        );
+    }
     step.command = script?;
     Some(run_spec(name.as_deref(), when, step))
+}
+
+/// How often a failure is run again: 1 to 5 times, as CircleCI has it.
+pub(super) fn reruns(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Option<u32> {
+    const MOST: u32 = 5;
+    let number = reader.number(key, value, 1)?;
+    if number > MOST {
+        reader.problems.error(
+            at(key, value),
+            format!("`{}` must be at most {MOST}", key.text),
+        );
+        return None;
+    }
+    Some(number)
+}
+
+/// How long before that: minutes or seconds, at most ten minutes.
+fn rerun_delay(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Option<u64> {
+    const MOST_MS: u64 = 10 * 60 * 1000;
+    let text = reader.text(key, value)?;
+    if is_unknown(&text) {
+        return None;
+    }
+    let number = text.strip_suffix(['m', 's']).unwrap_or_default();
+    let is_whole = number.bytes().all(|byte| byte.is_ascii_digit()) && !number.starts_with('0');
+    let delay = crate::duration::parse(&text).ok();
+    match delay {
+        Some(delay) if is_whole && !number.is_empty() && delay <= MOST_MS => Some(delay),
+        Some(_) | None => {
+            reader
+                .problems
+                .error(at(key, value), format!("`{}` can't be `{text}`", key.text))
+                .help("it is `1m` to `10m`, or seconds: `90s`");
+            None
+        }
+    }
 }
 
 fn command(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Option<String> {

@@ -9,6 +9,7 @@ use super::filter::filter;
 use super::job::idle_kind;
 use super::paths::paths;
 use super::reader::{Reader, UnknownKeys, is_unknown};
+use super::step::reruns;
 use super::{
     Filters, JobUse, Name, RequireStanza, ScheduleStanza, WorkflowStanza, at, at_item, is_empty,
 };
@@ -126,7 +127,7 @@ fn workflow(entry: &Entry, reader: &mut Reader<'_>) -> Option<WorkflowStanza> {
             "triggers" if is_empty(value) => {}
             "triggers" => stanza.schedules = triggers(key, value, reader),
             "max_auto_reruns" => {
-                stanza.max_auto_reruns = reader.number(key, value, 0).unwrap_or(0);
+                stanza.max_auto_reruns = reruns(key, value, reader).unwrap_or(0);
             }
             "concurrency" => stanza.concurrency = concurrency(key, value, reader),
             "paths" => stanza.paths = Some(paths(key, value, reader)),
@@ -380,7 +381,7 @@ fn job_use_map(entry: &Entry, reader: &mut Reader<'_>) -> Option<JobUse> {
             "name" => stanza.alias = reader.name(key, value),
             "context" => stanza.contexts = reader.texts(key, value),
             "filters" => stanza.filters = filters(key, value, reader),
-            "serial-group" => stanza.serial_group = reader.optional_text(key, value),
+            "serial-group" => stanza.serial_group = serial_group(key, value, reader),
             "type" | "override-with" | "matrix" => {}
             // `release` names its plan, `lock` its key.
             "plan_name" | "key" if stanza.kind.is_some() => {}
@@ -395,6 +396,28 @@ fn job_use_map(entry: &Entry, reader: &mut Reader<'_>) -> Option<JobUse> {
     Some(stanza)
 }
 
+fn serial_group(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Option<String> {
+    const MAX_CHARS: usize = 512;
+    let text = reader.text(key, value)?;
+    if is_unknown(&text) {
+        return None;
+    }
+    let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '/');
+    if text.is_empty() || text.len() > MAX_CHARS || !text.chars().all(is_word) {
+        reader
+            .problems
+            .error(
+                at(key, value),
+                format!("`{text}` can't be a `serial-group`"),
+            )
+            .help(format!(
+                "use letters, digits, `.`, `-`, `_` and `/`, at most {MAX_CHARS}"
+            ));
+        return None;
+    }
+    Some(text)
+}
+
 fn filters(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Filters {
     let mut stanza = Filters::default();
     if value.is_null() {
@@ -402,7 +425,7 @@ fn filters(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Filters {
     }
     // An expression, decided while the config was expanded.
     if let Some(holds) = value.as_bool() {
-        stanza.refused = !holds;
+        stanza.expression = Some(holds);
         return stanza;
     }
     let Some(map) = reader.map(key, value) else {

@@ -190,7 +190,7 @@ jobs:
 worklfows:
   ci: {jobs: [build]}
 "
-    ), @r"
+    ), @"
     error: `stpes` means nothing in a job
       ci.yml:5:5
     5 │     stpes: [checkout]
@@ -206,20 +206,20 @@ worklfows:
     8 │       - chekout
       │         ^^^^^^^ did you mean `checkout`?
 
-    warning: `enviroment` means nothing in `run`
+    error: `enviroment` means nothing in `run`
       ci.yml:11:11
     11 │           enviroment: {A: b}
        │           ^^^^^^^^^^ did you mean `environment`?
 
-    warning: `colour` means nothing in `run`
+    error: `colour` means nothing in `run`
       ci.yml:12:11
     12 │           colour: blue
-       │           ^^^^^^ it is ignored
+       │           ^^^^^^
 
-    warning: `notes` means nothing in a job
+    error: `notes` means nothing in a job
       ci.yml:13:5
     13 │     notes: none
-       │     ^^^^^ it is ignored
+       │     ^^^^^
 
     warning: `worklfows` means nothing at the top of a config
       ci.yml:14:1
@@ -542,9 +542,9 @@ fn thousands_of_keys_that_mean_nothing() {
     let keys: String = (0..40_000)
         .map(|n| format!("          k{n}: 1\n"))
         .collect();
-    let told = refusal(with_steps(&format!("      - run:\n{keys}")));
+    let told = refusal(with_steps(&format!("      - save_cache:\n{keys}")));
     assert!(
-        told.starts_with("error: `run` has no `command`\n"),
+        told.starts_with("error: `save_cache` has no `key`\n"),
         "{told}"
     );
 }
@@ -962,7 +962,7 @@ fn faults_are_counted_after_a_hundred() {
 #[test]
 fn an_error_is_told_whatever_warnings_there_are() {
     let keys: String = (0..200).map(|n| format!("          k{n}: 1\n")).collect();
-    let steps = format!("      - run:\n          command: make\n{keys}      - save_cache\n");
+    let steps = format!("      - checkout:\n          path: a\n{keys}      - save_cache\n");
     let compiled = compile_one(with_steps(&steps));
     let errors: Vec<&str> = compiled
         .errors()
@@ -990,6 +990,11 @@ fn carets_stand_below_what_they_mean() {
     assert_snapshot!(refusal(
         "version: 2.1\njobs:\n  '日本語\t': {machine: true, steps: [chekout, \"a\tb\", checkuot]}\n"
     ), @r#"
+    error: `日本語�` can't be the name of a job
+      ci.yml:3:3
+    3 │   '日本語    ': {machine: true, steps: [chekout, "a    b", checkuot]}
+      │   ^^^^^^^^^^^^ begin with a letter, and use letters, digits, `_`, `-` and blanks
+
     error: the name of a job must be one line without control characters
       ci.yml:3:3
     3 │   '日本語    ': {machine: true, steps: [chekout, "a    b", checkuot]}

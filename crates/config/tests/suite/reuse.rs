@@ -1,0 +1,384 @@
+//! Orbs, commands, executors, parameters, matrices and conditions: what a config with them stands for.
+
+use std::collections::BTreeMap;
+
+use config::{Inputs, OrbSource, Orbs, TriggerValues, compile, process};
+use insta::assert_snapshot;
+use model::{GitRef, ParameterValue};
+
+use crate::{compile_one, file, outline, plan, refusal, told};
+
+/// The orbs of a test.
+struct AtHand(&'static [(&'static str, &'static str)]);
+
+impl Orbs for AtHand {
+    fn source(&self, reference: &str) -> Result<OrbSource, String> {
+        let found = self.0.iter().find(|(name, _)| *name == reference);
+        let (name, text) = found.ok_or("is not at hand")?;
+        Ok(OrbSource {
+            name: (*name).to_owned(),
+            text: text.as_bytes().to_vec(),
+        })
+    }
+}
+
+fn processed(text: &str) -> String {
+    let processed = process(&file("ci.yml", text), &Inputs::default());
+    assert_eq!(processed.diagnostics, []);
+    processed.text.expect("a config without errors is expanded")
+}
+
+const REUSE: &str = r#"
+version: 2.1
+parameters:
+  greeting: {type: string, default: hello}
+executors:
+  linux:
+    parameters: {tag: {type: string, default: "3.10"}}
+    docker: [{image: "python:<< parameters.tag >>"}]
+    environment: {FROM: executor, BOTH: executor}
+commands:
+  greet:
+    parameters:
+      who: {type: string}
+      loud: {type: boolean, default: false}
+      after: {type: steps, default: []}
+    steps:
+      - run: echo << pipeline.parameters.greeting >> << parameters.who >> \<< kept >>
+      - when:
+          condition: << parameters.loud >>
+          steps: [run: echo LOUD]
+      - steps: << parameters.after >>
+jobs:
+  build:
+    parameters:
+      os: {type: executor, default: linux}
+      loud: {type: boolean, default: true}
+    executor: << parameters.os >>
+    environment: {BOTH: job, LOUD: << parameters.loud >>}
+    steps:
+      - checkout
+      - greet: {who: you, loud: << parameters.loud >>, after: [run: echo after]}
+workflows:
+  ci:
+    jobs:
+      - build: {pre-steps: [run: echo first]}
+      - build:
+          name: old-<< matrix.tag >>
+          matrix: {parameters: {tag: ["3.8", "3.9"]}, alias: old}
+          os: {name: linux, tag: << matrix.tag >>}
+          loud: false
+      - done: {type: approval, requires: [old, build]}
+"#;
+
+#[test]
+fn what_is_reused_becomes_plain_jobs() {
+    // `tag` is no parameter of the job.
+    let text = REUSE.replace(
+        "      os: {type: executor, default: linux}\n",
+        "      os: {type: executor, default: linux}\n      tag: {type: string, default: none}\n",
+    );
+    assert_snapshot!(processed(&text), @r#"
+    version: 2
+    jobs:
+      build:
+        docker:
+        - image: "python:3.10"
+        environment:
+          FROM: executor
+          BOTH: job
+          LOUD: "1"
+        steps:
+        - run: echo first
+        - checkout
+        - run: "echo hello you << kept >>"
+        - run: echo LOUD
+        - run: echo after
+      old-3.8:
+        docker:
+        - image: "python:3.8"
+        environment:
+          FROM: executor
+          BOTH: job
+          LOUD: "0"
+        steps:
+        - checkout
+        - run: "echo hello you << kept >>"
+        - run: echo after
+      old-3.9:
+        docker:
+        - image: "python:3.9"
+        environment:
+          FROM: executor
+          BOTH: job
+          LOUD: "0"
+        steps:
+        - checkout
+        - run: "echo hello you << kept >>"
+        - run: echo after
+    workflows:
+      ci:
+        jobs:
+        - build
+        - old-3.8
+        - old-3.9
+        - done:
+            type: approval
+            requires:
+            - old-3.8
+            - old-3.9
+            - build
+    "#);
+    assert_snapshot!(outline(&plan(&text)), @r#"
+    ci:
+      build on python:3.10: "echo first", checkout, "echo hello you << kept >>", "echo LOUD", "echo after"
+      old-3.8 on python:3.8: checkout, "echo hello you << kept >>", "echo after"
+      old-3.9 on python:3.9: checkout, "echo hello you << kept >>", "echo after"
+      done (approval) after old-3.8 {Success}, old-3.9 {Success}, build {Success}
+    "#);
+}
+
+#[test]
+fn what_is_processed_compiles_to_the_same_plan() {
+    let text = REUSE.replace(
+        "      loud: {type: boolean, default: true}\n",
+        "      loud: {type: boolean, default: true}\n      tag: {type: string, default: none}\n",
+    );
+    let once = processed(&text);
+    assert_eq!(processed(&once), once);
+    assert_eq!(compile_one(&once).plan, compile_one(&text).plan);
+}
+
+#[test]
+fn a_fault_is_shown_where_it_is_and_where_it_is_used() {
+    const ORB: AtHand = AtHand(&[(
+        "team/tools@1.2",
+        "version: 2.1\ncommands:\n  setup:\n    parameters: {v: {type: string}}\n    steps:\n      - run: install << parameters.w >>\n",
+    )]);
+    let config = "version: 2.1\norbs: {tools: team/tools@1.2}\njobs:\n  build:\n    machine: true\n    steps:\n      - tools/setup: {v: 3.10}\nworkflows: {ci: {jobs: [build]}}\n";
+    let inputs = Inputs {
+        orbs: Some(&ORB),
+        ..Inputs::default()
+    };
+    assert_snapshot!(told(&compile(&[file("ci.yml", config)], &inputs)), @"
+    error: there is no parameter `w` here
+      team/tools@1.2:6:22
+    6 │       - run: install << parameters.w >>
+      │                      ^^^^^^^^^^^^^^^^^^ did you mean `v`?
+      ci.yml:7:9
+    7 │       - tools/setup: {v: 3.10}
+      │         ^^^^^^^^^^^ the command `tools/setup` is used here
+    ");
+}
+
+#[test]
+fn an_orb_that_is_not_at_hand_hides_no_other_fault() {
+    assert_snapshot!(refusal("version: 2.1\norbs: {node: circleci/node@5.2.0}\njobs:\n  build:\n    machine: true\n    steps:\n      - node/install\n      - chekout\nworkflows: {ci: {jobs: [node/test, build: {requires: [node/test]}]}}\n"), @"
+    error: the orb `circleci/node@5.2.0` is not at hand
+      ci.yml:2:14
+    2 │ orbs: {node: circleci/node@5.2.0}
+      │              ^^^^^^^^^^^^^^^^^^^ `popsicle orb add circleci/node@5.2.0` fetches or takes it
+
+    error: there is no step `chekout`
+      ci.yml:8:9
+    8 │       - chekout
+      │         ^^^^^^^ did you mean `checkout`?
+    ");
+}
+
+#[test]
+fn wrong_uses_are_told_with_what_was_meant() {
+    assert_snapshot!(refusal(
+        "\
+version: 2.1
+parameters:
+  deploy: {type: boolean, default: false}
+commands:
+  greet:
+    parameters:
+      mood: {type: enum, enum: [happy, sad], default: happy}
+      times: {type: integer}
+    steps: [greet: {times: 1}]
+jobs:
+  build:
+    machine: true
+    steps:
+      - greet: {mood: hapy, times: many, loud: true}
+      - greet
+      - gret
+      - run: echo << parameters.x >> << pipeline.git.brunch >> << pipeline.parameters.deplo >>
+workflows:
+  ci:
+    when: pipeline.git.branch = main
+    jobs: [build]
+  nightly:
+    when: {equal: [a, b], not: true}
+    jobs: [build]
+"
+    ), @"
+    error: the command `greet` uses itself: `greet` → `greet`
+      ci.yml:9:13
+     9 │     steps: [greet: {times: 1}]
+       │             ^^^^^ it would never end
+      ci.yml:14:9
+    14 │       - greet: {mood: hapy, times: many, loud: true}
+       │         ^^^^^ the command `greet` is used here
+
+    error: the parameter `mood` of command `greet` must be one of `happy`, `sad`, not a string (`hapy`)
+      ci.yml:14:23
+    14 │       - greet: {mood: hapy, times: many, loud: true}
+       │                       ^^^^ did you mean `happy`?
+      ci.yml:7:7
+     7 │       mood: {type: enum, enum: [happy, sad], default: happy}
+       │       ^^^^ it is declared here
+
+    error: the parameter `times` of command `greet` must be a whole number, not a string (`many`)
+      ci.yml:14:36
+    14 │       - greet: {mood: hapy, times: many, loud: true}
+       │                                    ^^^^
+      ci.yml:8:7
+     8 │       times: {type: integer}
+       │       ^^^^^ it is declared here
+
+    error: command `greet` has no parameter `loud`
+      ci.yml:14:42
+    14 │       - greet: {mood: hapy, times: many, loud: true}
+       │                                          ^^^^ it has `mood`, `times`
+
+    error: command `greet` needs the parameter `times`
+      ci.yml:15:9
+    15 │       - greet
+       │         ^^^^^ add `times: …`
+      ci.yml:8:7
+     8 │       times: {type: integer}
+       │       ^^^^^ it is declared here
+
+    error: there is no step `gret`
+      ci.yml:16:9
+    16 │       - gret
+       │         ^^^^ did you mean `greet`?
+
+    error: there is no parameter `x` here
+      ci.yml:17:19
+    17 │       - run: echo << parameters.x >> << pipeline.git.brunch >> << pipeline.parameters.deplo >>
+       │                   ^^^^^^^^^^^^^^^^^^ declare it under `parameters`
+
+    error: there is no value `pipeline.git.brunch`
+      ci.yml:17:38
+    17 │       - run: echo << parameters.x >> << pipeline.git.brunch >> << pipeline.parameters.deplo >>
+       │                                      ^^^^^^^^^^^^^^^^^^^^^^^^^ did you mean `pipeline.git.branch`?
+
+    error: the pipeline has no parameter `deplo`
+      ci.yml:17:64
+    17 │       - run: echo << parameters.x >> << pipeline.git.brunch >> << pipeline.parameters.deplo >>
+       │                                                                ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ did you mean `deploy`?
+
+    error: the expression `pipeline.git.branch = main` is wrong at `=`: a single `=` is no operator
+      ci.yml:20:11
+    20 │     when: pipeline.git.branch = main
+       │           ^^^^^^^^^^^^^^^^^^^^^^^^^^ write `==`
+
+    error: a logic statement has one key, this one has 2
+      ci.yml:23:27
+    23 │     when: {equal: [a, b], not: true}
+       │                           ^^^ join several with `and:` or `or:`
+    ");
+}
+
+#[test]
+fn limits_are_told_by_their_names() {
+    let doubling: String = (0..40)
+        .map(|n| format!("  c{n}: {{steps: [c{m}, c{m}]}}\n", m = n + 1))
+        .collect();
+    let bomb = format!(
+        "version: 2.1\ncommands:\n{doubling}  c40: {{steps: [run: a]}}\njobs: {{build: {{machine: true, steps: [c0]}}}}\n"
+    );
+    assert!(refusal(bomb).contains("expands to more than"));
+    let axis = (0..100)
+        .map(|n| n.to_string())
+        .collect::<Vec<_>>()
+        .join(", ");
+    let matrix = format!(
+        "version: 2.1\njobs: {{build: {{machine: true, parameters: {{a: {{type: integer}}, b: {{type: integer}}, c: {{type: integer}}}}, steps: [checkout]}}}}\nworkflows: {{ci: {{jobs: [build: {{matrix: {{parameters: {{a: [{axis}], b: [{axis}], c: [{axis}]}}}}}}]}}}}\n"
+    );
+    assert!(refusal(matrix).contains("stands for more than 1000 jobs"));
+}
+
+fn on(git_ref: GitRef) -> TriggerValues {
+    let values = match &git_ref {
+        GitRef::Branch(branch) => ("git.branch", branch.clone()),
+        GitRef::Tag(tag) => ("git.tag", tag.clone()),
+    };
+    TriggerValues {
+        values: BTreeMap::from([(values.0.to_owned(), ParameterValue::Text(values.1))]),
+        git_ref: Some(git_ref),
+        ..TriggerValues::default()
+    }
+}
+
+#[test]
+fn filters_choose_by_branch_and_tag() {
+    let config = "\
+version: 2.1
+jobs: {a: &a {machine: true, steps: [checkout]}, b: *a, c: *a, d: *a, e: *a}
+workflows:
+  ci:
+    jobs:
+      - a
+      - b: {filters: {branches: {only: [main, '/release-.*/']}}}
+      - c: {filters: {tags: {only: '/^v.*/'}, branches: {ignore: '/.*/'}}}
+      - d: {requires: [b, a]}
+      - e: {requires: [c], filters: pipeline.git.branch == \"main\" or pipeline.git.tag}
+  main:
+    when: {equal: [main, << pipeline.git.branch >>]}
+    jobs: [a]
+";
+    let runs = |git_ref: GitRef| {
+        let trigger = on(git_ref);
+        let inputs = Inputs {
+            trigger: Some(&trigger),
+            ..Inputs::default()
+        };
+        let compiled = compile(&[file("ci.yml", config)], &inputs);
+        assert_eq!(told(&compiled), "");
+        let plan = compiled.plan.unwrap();
+        let jobs = plan.jobs();
+        let jobs: Vec<String> = jobs
+            .map(|(workflow, job)| format!("{}/{}", workflow.name, job.name))
+            .collect();
+        jobs.join(" ")
+    };
+    let branch = |name: &str| runs(GitRef::Branch(name.into()));
+    assert_eq!(branch("main"), "ci/a ci/b ci/d main/a");
+    assert_eq!(branch("release-1"), "ci/a ci/b ci/d");
+    assert_eq!(branch("topic"), "ci/a ci/d");
+    assert_eq!(runs(GitRef::Tag("v1".into())), "ci/c ci/e");
+    assert_eq!(runs(GitRef::Tag("x".into())), "");
+}
+
+#[test]
+fn a_group_of_jobs_is_one_to_require() {
+    assert_snapshot!(outline(&plan(
+        "\
+version: 2.1
+jobs: {build: &b {machine: true, steps: [checkout]}, deploy: *b, check: *b, notify: *b}
+job-groups:
+  ship:
+    jobs: [deploy, check: {requires: [deploy]}]
+workflows:
+  ci:
+    jobs:
+      - build
+      - ship: {name: staging, requires: [build]}
+      - notify: {requires: [staging]}
+"
+    )), @"
+    ci:
+      build on machine: checkout
+      staging/group-start (no-op) after build {Success}
+      staging/deploy on machine after staging/group-start {Success}: checkout
+      staging/check on machine after staging/deploy {Success}: checkout
+      staging/group-end (no-op) after staging/check {Success}
+      notify on machine after staging/group-end {Success}: checkout
+    ");
+}

@@ -14,6 +14,7 @@ mod outcome;
 mod pipeline;
 mod plan;
 mod report;
+mod secret;
 mod step;
 mod time;
 mod trigger;
@@ -25,7 +26,7 @@ pub use id::{
     AttemptKey, EventId, JobId, JobUuid, ParseIdError, PipelineId, RepoId, ReportId, RunnerId,
 };
 pub use job::{IllegalTransition, JobEvent, JobState, advance};
-pub use name::{CommitSha, GitRef, InvalidName, RepoName};
+pub use name::{CommitSha, ContextName, GitRef, InvalidName, RepoName, VariableName};
 pub use outcome::{CancelReason, Failure, Fault, FaultKind, Outcome, OutcomeKind};
 pub use pipeline::{PipelineState, Preparation, pipeline_state};
 pub use plan::{
@@ -34,6 +35,7 @@ pub use plan::{
     StepSpec, StepWhen, WorkflowSpec,
 };
 pub use report::{CommitState, CommitStatus};
+pub use secret::{SecretOwner, SecretValue};
 pub use step::StepState;
 pub use time::Timestamp;
 pub use trigger::{

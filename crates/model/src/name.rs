@@ -106,6 +106,54 @@ fn check_repo(s: &str) -> Result<(), InvalidName> {
     Ok(())
 }
 
+/// The name of an environment variable: a letter or `_`, then letters, digits and `_`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct VariableName(String);
+
+checked_string!(VariableName, check_variable);
+
+fn check_variable(s: &str) -> Result<(), InvalidName> {
+    let good = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    if s.is_empty() || s.len() > 255 {
+        return Err(InvalidName::new(
+            "variable name",
+            s,
+            "it must have 1 to 255 characters",
+        ));
+    }
+    if s.starts_with(|c: char| c.is_ascii_digit()) || !s.bytes().all(good) {
+        return Err(InvalidName::new(
+            "variable name",
+            s,
+            "only letters, digits and `_` can be in it, and no digit at its beginning",
+        ));
+    }
+    Ok(())
+}
+
+/// The name of a context, as configs write it: 1 to 100 characters that can be seen, or spaces between
+/// them; no `/`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ContextName(String);
+
+checked_string!(ContextName, check_context);
+
+fn check_context(s: &str) -> Result<(), InvalidName> {
+    let bad = |why: &str| Err(InvalidName::new("context name", s, why));
+    if s.is_empty() || s.chars().count() > 100 {
+        return bad("it must have 1 to 100 characters");
+    }
+    if s.trim() != s || matches!(s, "." | "..") {
+        return bad("it must not begin or end with white space, or be `.` or `..`");
+    }
+    if s.contains(|c: char| c.is_control() || c == '/') {
+        return bad("it must have no `/` and nothing that can't be seen");
+    }
+    Ok(())
+}
+
 /// A full commit id: 40 (SHA-1) or 64 (SHA-256) lower-case hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -239,6 +287,26 @@ mod tests {
             assert!(bad.parse::<RepoName>().is_err(), "{bad:?}");
         }
         assert!(serde_json::from_str::<RepoName>("\"a/../b\"").is_err());
+    }
+
+    #[test]
+    fn variables_are_what_a_shell_can_name() {
+        for good in ["A", "_", "GITHUB_TOKEN", "a1"] {
+            assert!(good.parse::<VariableName>().is_ok(), "{good}");
+        }
+        for bad in ["", "1A", "A-B", "A B", "A=B", "ü", "A\n"] {
+            assert!(bad.parse::<VariableName>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn contexts_are_named_as_people_like() {
+        for good in ["aws", "org-global", "AWS (prod)", "größe"] {
+            assert!(good.parse::<ContextName>().is_ok(), "{good}");
+        }
+        for bad in ["", " a", "a ", "a/b", "a\nb", "..", "\u{7f}"] {
+            assert!(bad.parse::<ContextName>().is_err(), "{bad:?}");
+        }
     }
 
     #[test]

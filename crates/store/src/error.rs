@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use model::{HostedName, IllegalTransition, InvalidName, JobId, PipelineId, RunnerId, Status};
+use model::{ContextName, HostedName, IllegalTransition, InvalidName, JobId, PipelineId, RunnerId, Status};
 
 /// Why the store could not do what it was asked. Nothing is left half-done: a write that fails leaves
 /// everything as it was.
@@ -57,6 +57,23 @@ pub enum StoreError {
     /// There is a hosted repository of that name.
     #[error("there is a repository `{0}` already; names that differ in case alone are the same")]
     RepoTaken(HostedName),
+    /// Another context has that name.
+    #[error("there is a context `{0}` already")]
+    ContextTaken(ContextName),
+    /// There are as many of something as there may be.
+    #[error("there are too many {0}")]
+    TooMany(String),
+    /// There is no key to encrypt with.
+    #[error("no key for secrets is set, so that none can be kept here")]
+    NoKey,
+    /// A value can't be decrypted.
+    #[error("can't read {of}: {why}")]
+    Sealed {
+        /// Whose value.
+        of: String,
+        /// Why not, and what to do.
+        why: String,
+    },
     /// A name from outside is not valid.
     #[error(transparent)]
     Invalid(#[from] InvalidName),
@@ -153,6 +170,9 @@ impl StoreError {
                 | Self::LocalRunner(_)
                 | Self::RunnerBusy(_)
                 | Self::RepoTaken(_)
+                | Self::ContextTaken(_)
+                | Self::TooMany(_)
+                | Self::NoKey
         )
     }
 

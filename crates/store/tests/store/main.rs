@@ -15,5 +15,6 @@ mod opening;
 mod outbox;
 mod repos;
 mod runners;
+mod secrets;
 mod unreadable;
 mod world;

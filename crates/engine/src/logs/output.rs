@@ -8,6 +8,7 @@ use store::{LogSize, LogWriter, StoreError};
 use tokio::task::JoinHandle;
 
 use super::marker::Nonce;
+use super::mask::Masks;
 use super::pump::{Pump, Pumped};
 use super::watch::Watch;
 
@@ -28,17 +29,18 @@ enum State {
 }
 
 impl Output {
-    /// Goes on where the stored log ends.
+    /// Goes on where the stored log ends; `masks` keep out of it what must not get there.
     pub(crate) fn open(
         raw: &Path,
         nonce: &Nonce,
+        masks: Masks,
         writer: LogWriter,
         limit: u64,
     ) -> Result<Self, StoreError> {
         // Watch before the first read, so that nothing falls between.
         let watch = Watch::new(raw);
         Ok(Self {
-            pump: State::Idle(Box::new(Pump::open(raw, nonce, writer, limit)?)),
+            pump: State::Idle(Box::new(Pump::open(raw, nonce, masks, writer, limit)?)),
             watch,
             at_end: false,
         })

@@ -9,6 +9,7 @@ use rustix::fs::OFlags;
 use store::{LogSize, LogWriter, StoreError};
 
 use super::marker::{Marker, Nonce, Piece, Splitter};
+use super::mask::{Masker, Masks};
 
 /// How much is read at once.
 const CHUNK: usize = 256 << 10;
@@ -46,6 +47,7 @@ pub(crate) struct Pump {
     raw: File,
     raw_offset: u64,
     splitter: Splitter,
+    masker: Masker,
     writer: LogWriter,
     bytes: u64,
     limit: u64,
@@ -57,6 +59,7 @@ impl Pump {
     pub(crate) fn open(
         raw: &Path,
         nonce: &Nonce,
+        masks: Masks,
         writer: LogWriter,
         limit: u64,
     ) -> Result<Self, StoreError> {
@@ -72,6 +75,7 @@ impl Pump {
             raw: file,
             raw_offset: resume.raw_offset,
             splitter: Splitter::new(nonce),
+            masker: Masker::new(masks),
             writer,
             bytes: resume.bytes,
             limit,
@@ -89,6 +93,7 @@ impl Pump {
         let mut markers = Vec::new();
         let Self {
             splitter,
+            masker,
             writer,
             bytes,
             limit,
@@ -97,11 +102,17 @@ impl Pump {
         } = self;
         splitter.split(&buffer[..read], |piece| {
             match piece {
-                Piece::Text(text) => append(writer, bytes, *limit, text)?,
-                Piece::Marker(marker) => markers.push(Placed {
-                    marker,
-                    offset: *bytes,
-                }),
+                Piece::Text(text) => {
+                    masker.mask(text, |text| append(writer, bytes, *limit, text))?;
+                }
+                Piece::Marker(marker) => {
+                    // What one step began to say, the next one does not end.
+                    masker.flush(|text| append(writer, bytes, *limit, text))?;
+                    markers.push(Placed {
+                        marker,
+                        offset: *bytes,
+                    });
+                }
             }
             Ok::<(), StoreError>(())
         })?;
@@ -127,14 +138,19 @@ impl Pump {
 
     /// Remembers that all markers up to here have been dealt with: after a crash, reading goes on here.
     pub(crate) fn checkpoint(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        // What the splitter holds back comes right after what the masker does.
+        let pending = self.splitter.pending() + self.masker.pending();
         self.writer
-            .checkpoint(self.raw_offset - self.splitter.pending() as u64, now)
+            .checkpoint(self.raw_offset - pending as u64, now)
     }
 
     /// The output is over.
     pub(crate) fn finish(mut self) -> Result<LogSize, StoreError> {
         let rest = self.splitter.finish();
-        append(&mut self.writer, &mut self.bytes, self.limit, &rest)?;
+        let (writer, bytes, limit) = (&mut self.writer, &mut self.bytes, self.limit);
+        let mut keep = |text: &[u8]| append(writer, bytes, limit, text);
+        self.masker.mask(&rest, &mut keep)?;
+        self.masker.flush(&mut keep)?;
         self.writer.finish()
     }
 }

@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::feed::LogGrowth;
 use crate::handle::Shared;
-use crate::logs::{Nonce, Output, Pumped};
+use crate::logs::{Masks, Nonce, Output, Pumped};
 use crate::persist::{Patience, persist};
 use crate::support;
 use checkout::{Answer, Checkout};
@@ -458,7 +458,7 @@ impl Run<'_> {
         let (pipeline, job) = (self.claim.job.pipeline, self.claim.job.id);
         let opened = tokio::task::spawn_blocking(move || {
             let writer = logs.writer(pipeline, job, attempt)?;
-            Output::open(&raw, &nonce, writer, limit)
+            Output::open(&raw, &nonce, Masks::default(), writer, limit)
         });
         Ok(opened
             .await

@@ -9,7 +9,7 @@ use model::{
     Trigger, TriggerKind,
 };
 use source::Source;
-use store::{Created, Job, Logs, Page, PipelineFilter, Store};
+use store::{Created, Job, Keyring, Logs, Page, PipelineFilter, Store};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +20,7 @@ use crate::hosted::{self, Hosting};
 use crate::intake::Intake;
 use crate::recover::Owned;
 use crate::schedule::{Ask, Ends, Scheduler};
+use crate::secrets::Secrets;
 use crate::{EngineError, EngineSettings, World, recover, report};
 
 /// How many requests to stop jobs may wait for the scheduler.
@@ -32,6 +33,8 @@ pub struct Parts {
     pub store: Store,
     /// The jobs' logs.
     pub logs: Logs,
+    /// What secrets are encrypted with; without a key there are none.
+    pub keys: Keyring,
     /// Where code comes from.
     pub source: Source,
     /// Who is told of outcomes.
@@ -49,6 +52,7 @@ pub struct Parts {
 pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) logs: Logs,
+    pub(crate) secrets: Secrets,
     pub(crate) source: Source,
     pub(crate) forges: Vec<Arc<dyn Forge>>,
     pub(crate) executors: Vec<Arc<dyn Executor>>,
@@ -129,6 +133,7 @@ impl Engine {
         let Parts {
             store,
             logs,
+            keys,
             source,
             forges,
             executors,
@@ -136,9 +141,12 @@ impl Engine {
             settings,
         } = parts;
         let feed = Feed::new(store.clone());
+        let secrets = Secrets::new(store.clone(), keys, Arc::clone(&world));
+        secrets.settle().await?;
         let shared = Arc::new(Shared {
             store,
             logs,
+            secrets,
             source,
             forges,
             executors,
@@ -380,6 +388,11 @@ impl Engine {
     /// The jobs' logs, to read.
     pub fn logs(&self) -> &Logs {
         &self.shared.logs
+    }
+
+    /// What is kept secret.
+    pub fn secrets(&self) -> &Secrets {
+        &self.shared.secrets
     }
 
     /// What changes.

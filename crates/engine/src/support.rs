@@ -15,11 +15,6 @@ pub(crate) fn refusal(spec: &JobSpec) -> Option<String> {
             "the job needs a runner with the label `{label}` (for `{image}`), and there is none"
         ));
     }
-    if let Some(context) = spec.contexts.first() {
-        return Some(format!(
-            "the job wants the context `{context}`, and contexts are not supported yet"
-        ));
-    }
     build.steps.iter().find_map(|step| match &step.action {
         StepAction::Run(run) if run.background => {
             Some("`background` commands are not supported yet".to_owned())

@@ -8,6 +8,7 @@ mod engine {
     mod forge;
     mod outages;
     mod reports;
+    mod secrets;
     mod stories;
     mod world;
 }

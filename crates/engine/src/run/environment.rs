@@ -3,10 +3,18 @@
 use model::PipelineId;
 use store::Claim;
 
-/// The environment of a job's first process, later ones winning: built-ins, then the config's.
-pub(crate) fn variables(claim: &Claim, public_url: Option<&str>) -> Vec<(String, String)> {
+/// The environment of a job's first process, later ones winning. The order is CircleCI's: what is secret
+/// (the project's, then each context's), built-ins, and what the config says for the image and for the job.
+/// What it says for a step comes after all of them.
+pub(crate) fn variables(
+    claim: &Claim,
+    public_url: Option<&str>,
+    secret: Vec<(String, String)>,
+    image: Vec<(String, String)>,
+) -> Vec<(String, String)> {
     let trigger = &claim.pipeline.trigger;
-    let mut variables: Vec<(String, String)> = vec![("CI".into(), "true".into())];
+    let mut variables = secret;
+    variables.push(("CI".into(), "true".into()));
     variables.push(("CIRCLECI".into(), "true".into()));
     variables.push(("POPSICLE".into(), "true".into()));
     // The code belongs to who laid it out; git would not touch it as another user of the container.
@@ -68,6 +76,7 @@ pub(crate) fn variables(claim: &Claim, public_url: Option<&str>) -> Vec<(String,
     }
     if let Some(build) = claim.spec.build() {
         both("WORKING_DIRECTORY", &build.working_directory);
+        variables.extend(image);
         variables.extend(build.environment.iter().cloned());
     }
     variables

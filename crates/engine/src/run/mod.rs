@@ -5,6 +5,7 @@
 
 mod checkout;
 mod environment;
+mod given;
 mod progress;
 mod script;
 
@@ -26,8 +27,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::feed::LogGrowth;
 use crate::handle::Shared;
-use crate::logs::{Masks, Nonce, Output, Pumped};
+use crate::logs::{Nonce, Output, Pumped};
 use crate::persist::{Patience, persist};
+use crate::secrets::{Grant, NoGrant};
 use crate::support;
 use checkout::{Answer, Checkout};
 use progress::Progress;
@@ -116,6 +118,8 @@ enum Problem {
     Store(StoreError),
     Dir(io::Error),
     Start(String),
+    /// What the job was to be given, or was given, can't be read.
+    Secrets(String),
     /// The executor that started the job is switched off.
     Gone(String),
 }
@@ -129,6 +133,17 @@ impl From<StoreError> for Problem {
 impl From<ExecutorError> for Problem {
     fn from(error: ExecutorError) -> Self {
         Self::Executor(error)
+    }
+}
+
+impl From<NoGrant> for Problem {
+    fn from(why: NoGrant) -> Self {
+        match why {
+            NoGrant::Refused(message) => Self::Start(message),
+            NoGrant::Unreadable(error) => {
+                Self::Secrets(format!("the job can't have its secrets: {}", chain(&error)))
+            }
+        }
     }
 }
 
@@ -151,6 +166,7 @@ impl Problem {
                 FaultKind::Storage,
                 format!("could not make the job's folder: {error}"),
             ),
+            Self::Secrets(message) => fault(FaultKind::Storage, message),
             Self::Gone(executor) => fault(
                 FaultKind::Executor,
                 format!(
@@ -234,9 +250,16 @@ impl Run<'_> {
     }
 
     async fn conduct(&self, executor: &dyn Executor, begin: Begin) -> Result<Ending, Problem> {
-        let nonce = match begin {
-            Begin::Launch => self.lay_out_dir().await.map_err(Problem::Dir)?,
-            Begin::TakeUp => self.read_nonce().ok_or(ExecutorError::Vanished)?,
+        let (nonce, granted) = match begin {
+            Begin::Launch => {
+                let granted = self.shared.secrets.grant(self.claim).await?;
+                let nonce = self.lay_out_dir(granted.clone()).await;
+                (nonce.map_err(Problem::Dir)?, granted)
+            }
+            Begin::TakeUp => {
+                let nonce = self.read_nonce().ok_or(ExecutorError::Vanished)?;
+                (nonce, Grant::default())
+            }
         };
         let (job, attempt) = (&self.claim.job, self.dir.key().attempt);
         let limit = self.shared.settings.log_limit_bytes;
@@ -246,7 +269,7 @@ impl Run<'_> {
         // What is polled here beside the handlers below must never wait for the store: a handler that
         // waits for the store's writer would wait for a future that nobody polls.
         let (mut launching, mut exited) = match begin {
-            Begin::Launch => (Some(self.launch(executor, self.order()?)), None),
+            Begin::Launch => (Some(self.launch(executor, self.order(granted)?)), None),
             Begin::TakeUp => (None, Some(executor.wait(self.dir))),
         };
         let mut deadline = pin!(tokio::time::sleep(self.time_left()));
@@ -367,16 +390,26 @@ impl Run<'_> {
         })
     }
 
-    /// What the executor is to start.
-    fn order(&self) -> Result<Launch, Problem> {
-        let place = self.place()?;
+    /// What the executor is to start, with what the job was given.
+    fn order(&self, granted: Grant) -> Result<Launch, Problem> {
+        let mut place = self.place()?;
+        // Its variables have their turn among the others.
+        let image = match &mut place {
+            Place::Container(image) => std::mem::take(&mut image.environment),
+            Place::Machine => Vec::new(),
+        };
         let build = self.claim.spec.build();
         let working_directory = build.map(|build| build.working_directory.clone());
         let settings = &self.shared.settings;
         Ok(Launch {
             place,
             working_directory: working_directory.unwrap_or_default(),
-            environment: environment::variables(self.claim, settings.public_url.as_deref()),
+            environment: environment::variables(
+                self.claim,
+                settings.public_url.as_deref(),
+                granted.variables,
+                image,
+            ),
             limits: settings.limits,
         })
     }
@@ -427,12 +460,20 @@ impl Run<'_> {
         Box::pin(checkout.answer())
     }
 
-    /// Makes the attempt's folder, with the script in it.
-    async fn lay_out_dir(&self) -> io::Result<Nonce> {
+    /// Makes the attempt's folder, with the script in it and what the job's log must not tell.
+    async fn lay_out_dir(&self, granted: Grant) -> io::Result<Nonce> {
         let nonce = Nonce::new(self.shared.world.uuid());
         let (dir, spec, kept) = (self.dir.clone(), self.claim.spec.clone(), nonce.clone());
-        let made = tokio::task::spawn_blocking(move || lay_out_dir(&dir, &spec, &kept)).await;
-        made.map_err(io::Error::other)??;
+        let secrets = self.shared.secrets.clone();
+        let made = tokio::task::spawn_blocking(move || {
+            lay_out_dir(&dir, &spec, &kept)?;
+            given::keep(&secrets, &dir, &granted)?;
+            match &granted.withheld {
+                Some(line) => dir.note(line),
+                None => Ok(()),
+            }
+        });
+        made.await.map_err(io::Error::other)??;
         Ok(nonce)
     }
 
@@ -456,13 +497,17 @@ impl Run<'_> {
     async fn open_output(&self, nonce: Nonce, attempt: u32, limit: u64) -> Result<Output, Problem> {
         let (logs, raw) = (self.shared.logs.clone(), self.dir.log());
         let (pipeline, job) = (self.claim.job.pipeline, self.claim.job.id);
+        let (secrets, dir) = (self.shared.secrets.clone(), self.dir.clone());
         let opened = tokio::task::spawn_blocking(move || {
+            let masks = given::masks(&secrets, &dir).map_err(|why| {
+                Problem::Secrets(format!("the job's log can't be masked any more: {why}"))
+            })?;
             let writer = logs.writer(pipeline, job, attempt)?;
-            Output::open(&raw, &nonce, Masks::default(), writer, limit)
+            Ok(Output::open(&raw, &nonce, masks, writer, limit)?)
         });
-        Ok(opened
+        opened
             .await
-            .map_err(|panic| Problem::Dir(io::Error::other(panic)))??)
+            .map_err(|panic| Problem::Dir(io::Error::other(panic)))?
     }
 
     /// Stores how it ended, however long that takes.

@@ -17,6 +17,8 @@ use tokio::sync::watch;
 pub enum Act {
     /// Writes a line and ends with that code.
     Exit(i32),
+    /// Prints these variables, each in two goes, and ends well.
+    Print(&'static [&'static str]),
     /// Runs until it is stopped, or [`Stage::finish`] ends it.
     Stay,
     /// Can't be started, through the job's own fault.
@@ -33,6 +35,7 @@ pub struct Stage {
     acts: Arc<Mutex<HashMap<String, Vec<Act>>>>,
     held: Arc<Mutex<HashMap<AttemptKey, Held>>>,
     launched: Arc<Mutex<Vec<String>>>,
+    given: Arc<Mutex<Vec<String>>>,
     refusals: Arc<Mutex<Refusals>>,
 }
 
@@ -61,6 +64,11 @@ impl Stage {
     /// The jobs in the order in which they were launched.
     pub fn launched(&self) -> Vec<String> {
         self.launched.lock().unwrap().clone()
+    }
+
+    /// What the last container that printed variables had in them, a line each.
+    pub fn given(&self) -> Vec<String> {
+        self.given.lock().unwrap().clone()
     }
 
     /// How many containers there are.
@@ -165,6 +173,20 @@ impl Executor for Actor {
                     ),
                 );
                 Some(Ok(Exit::Code(*code)))
+            }
+            Act::Print(names) => {
+                write(dir, &mark(dir, "start;0"));
+                let lines = names.iter().map(|name| format!("{name}={}", value(name)));
+                let lines: Vec<String> = lines.collect();
+                for line in &lines {
+                    let (first, second) = line.split_at(line.len() - 2);
+                    write(dir, first);
+                    tokio::task::yield_now().await;
+                    write(dir, &format!("{second}\n"));
+                }
+                write(dir, &mark(dir, "end;0;0"));
+                *self.0.given.lock().unwrap() = lines;
+                Some(Ok(Exit::Code(0)))
             }
             Act::Stay => {
                 write(dir, &format!("{}{job} stays\n", mark(dir, "start;0")));

@@ -9,11 +9,14 @@ use engine::{Engine, EngineSettings, EngineTasks, Parts, World};
 use model::{JobUuid, Origin, PipelineId, Status, Timestamp, Trigger, TriggerKind};
 use source::{Source, SourceSettings};
 use sqlx::Connection;
-use store::{Job, Logs, Store};
+use store::{Job, Keyring, Logs, Store};
 use tempfile::TempDir;
 
 use super::actor::{Actor, Stage};
 use super::forge::Listener;
+
+/// What secrets are encrypted with at first.
+const KEY: &str = "0123456789abcdef0123456789abcdef";
 
 /// How long anything may take that a test waits for.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -49,6 +52,8 @@ pub struct Ci {
     pub forge: Listener,
     pub world: Arc<TestWorld>,
     pub engine: Engine,
+    /// What secrets are encrypted with from the next start on.
+    pub key: &'static str,
     tasks: Option<EngineTasks>,
     tweak: fn(&mut EngineSettings),
 }
@@ -62,13 +67,14 @@ impl Ci {
         let dir = tempfile::tempdir().unwrap();
         let (stage, world) = (Stage::default(), Arc::new(TestWorld::default()));
         let forge = Listener::new(world.clone());
-        let (engine, tasks) = start(&dir, &stage, &forge, &world, tweak).await;
+        let (engine, tasks) = start(&dir, &stage, &forge, &world, KEY, tweak).await;
         Self {
             dir,
             stage,
             forge,
             world,
             engine,
+            key: KEY,
             tasks: Some(tasks),
             tweak,
         }
@@ -106,8 +112,9 @@ impl Ci {
     /// A new engine over what the old one left.
     pub async fn restart(&mut self) {
         self.stop().await;
-        let (engine, tasks) =
-            start(&self.dir, &self.stage, &self.forge, &self.world, self.tweak).await;
+        let (stage, forge, world) = (&self.stage, &self.forge, &self.world);
+        let started = start(&self.dir, stage, forge, world, self.key, self.tweak);
+        let (engine, tasks) = started.await;
         self.engine = engine;
         self.tasks = Some(tasks);
     }
@@ -243,6 +250,7 @@ async fn start(
     stage: &Stage,
     forge: &Listener,
     world: &Arc<TestWorld>,
+    key: &str,
     tweak: fn(&mut EngineSettings),
 ) -> (Engine, EngineTasks) {
     let database = dir.path().join("popsicle.db").display().to_string();
@@ -252,6 +260,7 @@ async fn start(
     let parts = Parts {
         store: Store::open(&database).await.unwrap(),
         logs: Logs::new(dir.path().join("logs")),
+        keys: Keyring::parse(key).unwrap(),
         source: Source::new(SourceSettings::new(dir.path().join("mirrors"))),
         forges: vec![Arc::new(forge.clone())],
         executors: vec![Arc::new(Actor(stage.clone()))],

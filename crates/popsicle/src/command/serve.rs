@@ -12,14 +12,14 @@ use std::time::Duration;
 use engine::{Engine, EngineTasks, SystemWorld};
 use rustix::fs::FlockOperation;
 use server::ServerSettings;
-use store::{Logs, Store};
+use store::{Keyring, Logs, Store};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::ServeArgs;
 use crate::error::{Exit, Failure};
-use crate::settings::{Settings, namespace, webhook_secret, webhook_secret_path};
+use crate::settings::{Settings, namespace, secrets_keys, webhook_secret, webhook_secret_path};
 use crate::wiring;
 
 /// How long the engine and the store may take to stop. Whatever they leave, the next start finds.
@@ -46,11 +46,22 @@ async fn serve(settings: &Settings, stop: CancellationToken) -> Result<Exit, Fai
         .map_err(|error| Failure::unable(format_args!("can't keep the webhook secret: {error}")))?;
     let github = wiring::github(settings, secret)?;
     let forges = vec![github];
+    let keys = secrets_keys(settings).map_err(|error| {
+        Failure::unable(format_args!("can't use the key for secrets: {error}"))
+            .hint("put the key back that secrets were encrypted with; with another one they can't be read")
+    })?;
 
     let start = async {
         let store = Store::open(&settings.database_url).await.map_err(unable)?;
-        let (engine, tasks) =
-            start_engine(settings, &place, store.clone(), forges.clone(), address).await?;
+        let (engine, tasks) = start_engine(
+            settings,
+            &place,
+            store.clone(),
+            keys,
+            forges.clone(),
+            address,
+        )
+        .await?;
         Ok::<_, Failure>((store, engine, tasks))
     };
     // An engine of containers that does not answer must not keep us from stopping.
@@ -137,6 +148,7 @@ async fn start_engine(
     settings: &Settings,
     place: &Place,
     store: Store,
+    keys: Keyring,
     forges: Vec<Arc<dyn forge::Forge>>,
     address: SocketAddr,
 ) -> Result<(Engine, EngineTasks), Failure> {
@@ -148,6 +160,8 @@ async fn start_engine(
         logs: Logs::new(settings.data_dir.join("logs")),
         source: wiring::source(settings, settings.data_dir.join("mirrors"))
             .hosting(wiring::hosting(settings, address)?),
+        keys,
+        source: wiring::source(settings, settings.data_dir.join("mirrors")),
         forges,
         executors: wiring::executors(settings, &jobs, &place.namespace, hidden)?,
         world: Arc::new(SystemWorld),

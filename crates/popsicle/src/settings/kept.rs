@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use forge::Secret;
+use store::Keyring;
 use uuid::Uuid;
 
 use super::{Settings, value};
@@ -29,6 +30,23 @@ pub fn webhook_secret(settings: &Settings) -> io::Result<Secret> {
         })
         .map(Secret::new),
     }
+}
+
+/// The keys that secrets are encrypted with. Makes one if the settings name none, and keeps it in the data
+/// folder, readable by its owner alone. Where the settings name one, a key that was kept before still
+/// decrypts.
+///
+/// # Errors
+/// Where the file can't be read or written, or holds no key; the error names it.
+pub fn secrets_keys(settings: &Settings) -> io::Result<Keyring> {
+    let path = settings.data_dir.join("secrets-key");
+    let make = || format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
+    let text = match &settings.secrets_key {
+        Some(key) if path.exists() => format!("{}\n{}", key.expose(), keep(&path, make)?),
+        Some(key) => key.expose().to_owned(),
+        None => keep(&path, make)?,
+    };
+    Keyring::parse(&text).map_err(|error| io::Error::other(format!("{}: {error}", path.display())))
 }
 
 /// What this server's containers are marked with. Makes a name if the settings have none, and keeps it
@@ -103,6 +121,29 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_key_that_is_set_comes_before_the_one_that_was_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut settings = Settings::defaults();
+        settings.data_dir.value = dir.path().to_owned();
+        let ids = |settings: &Settings| -> Vec<String> {
+            secrets_keys(settings).unwrap().ids().collect()
+        };
+        let made = ids(&settings);
+        assert_eq!((made.len(), ids(&settings)), (1, made.clone()));
+        settings.secrets_key = Some(crate::settings::Sourced {
+            value: Secret::new("0123456789abcdef".repeat(2)),
+            source: crate::settings::Source::Default,
+        });
+        let both = ids(&settings);
+        assert_eq!(both[1..], made);
+
+        let path = dir.path().join("secrets-key");
+        fs::write(&path, "short\n").unwrap();
+        let error = secrets_keys(&settings).unwrap_err().to_string();
+        assert!(error.contains("secrets-key: a key for secrets"), "{error}");
+    }
 
     #[test]
     fn what_is_kept_is_made_once_and_for_its_owner_alone() {

@@ -23,7 +23,7 @@ use forge::{Secret, Token};
 use url::{Host, Url};
 
 pub use flags::{Flags, Given, Global, Running, Serving};
-pub use kept::{namespace, webhook_secret, webhook_secret_path};
+pub use kept::{namespace, secrets_keys, webhook_secret, webhook_secret_path};
 pub use table::Scope;
 pub use value::{ExecutorChoice, LogFormat};
 
@@ -58,6 +58,8 @@ pub struct Settings {
     pub github_api_url: Sourced<Url>,
     /// What webhooks are signed with, if it was set; see [`webhook_secret`].
     pub webhook_secret: Option<Sourced<Secret>>,
+    /// What secrets are encrypted with, if it was set; see [`secrets_keys`].
+    pub secrets_key: Option<Sourced<Secret>>,
     /// The name of our commit statuses.
     pub status_context: Sourced<String>,
     /// What this server's containers are marked with, if it was set; see [`namespace`].
@@ -184,6 +186,10 @@ impl Settings {
                 self.webhook_secret
                     .as_ref()
                     .map(|secret| (hidden(), &secret.source)),
+            ),
+            maybe(
+                &table::SECRETS_KEY,
+                self.secrets_key.as_ref().map(|key| (hidden(), &key.source)),
             ),
             plain!(STATUS_CONTEXT, status_context),
             maybe(

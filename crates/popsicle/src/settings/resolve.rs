@@ -81,6 +81,7 @@ fn resolve(sources: &Sources<'_>) -> Result<Settings, SettingsError> {
         webhook_secret: sources.maybe(&table::WEBHOOK_SECRET, |text| {
             value::word(text).map(Secret::new)
         })?,
+        secrets_key: sources.maybe(&table::SECRETS_KEY, value::secrets_key)?,
         status_context: sources.value(&table::STATUS_CONTEXT, value::word)?,
         namespace: sources.maybe(&table::NAMESPACE, value::namespace)?,
         executor: sources.value(&table::EXECUTOR, str::parse)?,
@@ -486,10 +487,22 @@ mod tests {
         let settings = serve(&[
             ("GITHUB_TOKEN", "hunter2"),
             ("WEBHOOK_SECRET", "hunter2"),
+            (
+                "POPSICLE_SECRETS_KEY",
+                "hunter2-hunter2-hunter2-hunter2-hunter2",
+            ),
             ("POPSICLE_SERVER_URL", "http://me:hunter2@ci"),
         ]);
         let shown = format!("{:?} {:?}", settings.shown(), settings.github_token);
         assert!(!shown.contains("hunter2"), "{shown}");
+        let shown = format!("{:?}", settings.secrets_key);
+        assert!(!shown.contains("hunter2"), "{shown}");
+        let short = [("POPSICLE_SECRETS_KEY", "hunter2")];
+        let error = load(&[], &short, Scope::Serve).unwrap_err().to_string();
+        assert!(
+            error.contains("32 characters") && !error.contains("hunter2"),
+            "{error}"
+        );
     }
 
     #[test]

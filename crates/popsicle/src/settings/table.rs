@@ -244,6 +244,16 @@ table! {
         help: "What webhooks are signed with",
         default: Default::Derived("made at first start and kept in <data dir>/webhook-secret"),
     };
+    /// What secrets are encrypted with.
+    SECRETS_KEY = Row {
+        name: "secrets_key",
+        flag: None,
+        env: &[same("POPSICLE_SECRETS_KEY")],
+        scope: Scope::Serve,
+        value_name: Some("KEY"),
+        help: "What secrets are encrypted with: 32 random characters or more; older keys may follow, with spaces between",
+        default: Default::Derived("made at first start and kept in <data dir>/secrets-key"),
+    };
     /// The name of our commit statuses.
     STATUS_CONTEXT = Row {
         name: "status_context",

@@ -8,7 +8,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use forge::Secret;
 use jiff::SignedDuration;
+use store::Keyring;
 use url::Url;
 
 /// What runs jobs that name an image.
@@ -47,6 +49,14 @@ pub fn host(text: &str) -> Option<IpAddr> {
     match text {
         "localhost" => Some(Ipv4Addr::LOCALHOST.into()),
         other => other.parse().ok(),
+    }
+}
+
+/// Keys for secrets.
+pub fn secrets_key(text: &str) -> Result<Secret, Expected> {
+    match Keyring::parse(text) {
+        Ok(_) => Ok(Secret::new(text)),
+        Err(_) => Err("at least 32 characters, as `openssl rand -hex 32` makes them".into()),
     }
 }
 

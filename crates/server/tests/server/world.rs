@@ -17,6 +17,8 @@ use serde_json::{Value, json};
 use server::{Parts, ServerSettings};
 use source::{HostedSettings, Source, SourceSettings};
 use store::{Logs, Store};
+use source::{Source, SourceSettings};
+use store::{Keyring, Logs, Store};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
@@ -62,6 +64,7 @@ impl Ci {
                 .await
                 .unwrap(),
             logs: Logs::new(at("logs")),
+            keys: Keyring::parse(&"0123456789abcdef".repeat(2)).unwrap(),
             source: Source::new(SourceSettings {
                 mirrors: at("mirrors"),
                 credentials: Vec::new(),

@@ -16,6 +16,8 @@ use model::{
     TriggerKind,
 };
 use store::{Logs, Store};
+use model::{CancelReason, EventId, GitRef, Origin, PipelineId, RepoName, Trigger, TriggerKind};
+use store::{Keyring, Logs, Store};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -134,6 +136,8 @@ async fn start(
     let parts = engine::Parts {
         store: Store::memory().await.map_err(Failure::unable)?,
         logs: Logs::new(scratch.path().join("logs")),
+        // Secrets are kept by a server.
+        keys: Keyring::default(),
         source: wiring::source(settings, scratch.path().join("mirrors")),
         forges: Vec::new(),
         executors: wiring::executors(settings, &jobs, scratch.namespace(), hidden)?,

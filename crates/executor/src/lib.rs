@@ -24,7 +24,7 @@ pub use exit::Exit;
 pub use job_dir::{CONTAINER_DIR, JobDir, UNHEARD};
 
 /// What to start: all that an executor needs, and nothing of the plan's language.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, serde::Serialize, serde::Deserialize)]
 pub struct Launch {
     /// Where.
     pub place: Place,
@@ -35,6 +35,19 @@ pub struct Launch {
     pub environment: Vec<(String, String)>,
     /// What it may use at most.
     pub limits: Limits,
+}
+
+impl fmt::Debug for Launch {
+    /// Without the values of variables: they may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&String> = self.environment.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Launch")
+            .field("place", &self.place)
+            .field("working_directory", &self.working_directory)
+            .field("environment", &names)
+            .field("limits", &self.limits)
+            .finish()
+    }
 }
 
 /// Where a job runs.

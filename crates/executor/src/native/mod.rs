@@ -95,7 +95,10 @@ impl NativeExecutor {
         hidden.push(self.settings.jobs.clone());
         Order {
             namespace: self.settings.namespace.clone(),
-            launch: launch.clone(),
+            launch: Launch {
+                environment: Vec::new(),
+                ..launch.clone()
+            },
             path: search_path(),
             hidden,
             groups: self.hierarchies.plan(dir.key(), &limits),
@@ -103,12 +106,18 @@ impl NativeExecutor {
     }
 
     /// Starts the shim; the lock is its from the first moment.
-    fn spawn(&self, dir: &JobDir, order: &Order) -> Result<Child, ExecutorError> {
+    fn spawn(
+        &self,
+        dir: &JobDir,
+        order: &Order,
+        environment: &[(String, String)],
+    ) -> Result<Child, ExecutorError> {
         for path in [dir.io(), dir.work()] {
             fs::metadata(&path).map_err(|cause| ExecutorError::Io { path, cause })?;
         }
         let files = Files::of(dir);
         files.write_order(order)?;
+        files.write_environment(environment)?;
         let lock = holder::lock(&files)?;
         let path = files.log();
         let log = File::create(&path).map_err(|cause| ExecutorError::Io { path, cause })?;
@@ -157,7 +166,7 @@ impl NativeExecutor {
     /// Starts the job; on an error something may be left.
     async fn start(&self, dir: &JobDir, launch: &Launch) -> Result<(), ExecutorError> {
         let order = self.order(dir, launch);
-        let mut shim = self.spawn(dir, &order)?;
+        let mut shim = self.spawn(dir, &order, &launch.environment)?;
         let reply = timeout(START_TIMEOUT, reply(&mut shim)).await;
         let what = format!("could not hear from the shim `{}`", self.shim());
         let reply = reply.unwrap_or_else(|_| {
@@ -324,6 +333,7 @@ fn clean(files: &Files) -> Result<(), ExecutorError> {
         files.exit(),
         files.exit_draft(),
         files.log(),
+        files.environment(),
         files.lock(),
         files.order(),
     ] {

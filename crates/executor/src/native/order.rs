@@ -3,6 +3,7 @@
 //! ```text
 //! <job dir>/
 //!   order.json   executor → shim: what to run; there as long as anything has to be removed
+//!   environment.json  executor → shim: the job's variables; gone once the shim has read them
 //!   shim.lock    locked as long as the shim lives
 //!   shim.pid     shim → executor: which process the shim is
 //!   init.pid     shim → executor: which process the job's first one is
@@ -28,7 +29,7 @@ use crate::{ExecutorError, Exit, JobDir, Launch};
 pub(super) struct Order {
     /// The server's, so that two servers can share a root of job directories.
     pub namespace: String,
-    /// What to run.
+    /// What to run, without its variables.
     pub launch: Launch,
     /// Where the job finds programs: the server's own `PATH`, because the job sees the server's machine.
     pub path: String,
@@ -72,6 +73,10 @@ impl Files {
         self.dir.join("order.json")
     }
 
+    pub(super) fn environment(&self) -> PathBuf {
+        self.dir.join("environment.json")
+    }
+
     pub(super) fn lock(&self) -> PathBuf {
         self.dir.join("shim.lock")
     }
@@ -106,28 +111,48 @@ impl Files {
         read(&self.order())
     }
 
-    /// Writes the order for its owner's eyes only: a job's environment holds secrets.
+    /// Writes the order.
     pub(super) fn write_order(&self, order: &Order) -> Result<(), ExecutorError> {
-        let path = self.order();
-        let write = || -> io::Result<()> {
-            let file = fs::OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(&path)?;
-            let mut file = io::BufWriter::new(file);
-            serde_json::to_writer(&mut file, order)?;
-            // Unasked, it would keep a full disk to itself.
-            file.flush()
-        };
-        write().map_err(|cause| ExecutorError::Io { path, cause })
+        write(self.order(), order)
+    }
+
+    /// Writes the job's variables, which hold secrets.
+    pub(super) fn write_environment(
+        &self,
+        variables: &[(String, String)],
+    ) -> Result<(), ExecutorError> {
+        write(self.environment(), &variables)
+    }
+
+    /// Reads the job's variables, and deletes them: they are needed once, and the job may run for hours.
+    pub(super) fn take_environment(&self) -> Result<Option<Vec<(String, String)>>, ExecutorError> {
+        let path = self.environment();
+        let variables = read(&path)?;
+        fs::remove_file(&path).map_err(|cause| ExecutorError::Io { path, cause })?;
+        Ok(variables)
     }
 
     /// Reads how the job exited, if that is written down.
     pub(super) fn read_exit(&self) -> Result<Option<Exit>, ExecutorError> {
         read(&self.exit())
     }
+}
+
+/// Writes for the owner's eyes only.
+fn write(path: PathBuf, value: &impl Serialize) -> Result<(), ExecutorError> {
+    let write = || -> io::Result<()> {
+        let file = fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&path)?;
+        let mut file = io::BufWriter::new(file);
+        serde_json::to_writer(&mut file, value)?;
+        // Unasked, it would keep a full disk to itself.
+        file.flush()
+    };
+    write().map_err(|cause| ExecutorError::Io { path, cause })
 }
 
 fn read<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Option<T>, ExecutorError> {

@@ -169,6 +169,7 @@ fn start(dir: &JobDir) -> Result<Held, ShimError> {
         .and_then(|text| fs::write(files.shim(), text))
         .map_err(ShimError::step("write down which process the shim is"))?;
     let order = files.read_order()?.ok_or(ShimError::Stray)?;
+    let variables = files.take_environment()?.ok_or(ShimError::Stray)?;
     let working_directory =
         root::resolve(&order.launch.working_directory).map_err(ShimError::Rejected)?;
     order.groups.move_shim();
@@ -181,7 +182,7 @@ fn start(dir: &JobDir) -> Result<Held, ShimError> {
         .map_err(io::Error::from)
         .map_err(ShimError::step("name the job's host"))?;
     root::enter(dir, view, &working_directory, &order.hidden, &hostname)?;
-    let environment = environment(&order, &working_directory);
+    let environment = environment(&order, variables, &working_directory);
     let init = spawn(log, environment, Arc::clone(&doors))?;
     remember(&proc, init.id())
         .and_then(|text| record.note_init(&text))
@@ -254,14 +255,17 @@ fn open_log(dir: &JobDir) -> io::Result<File> {
         .open(dir.log())
 }
 
-fn environment(order: &Order, working_directory: &Path) -> Vec<(String, String)> {
+fn environment(
+    order: &Order,
+    theirs: Vec<(String, String)>,
+    working_directory: &Path,
+) -> Vec<(String, String)> {
     let ours = [("HOME", HOME), ("PATH", &order.path)];
     let ours = ours.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let last = (
         WORK_DIR_VARIABLE.to_owned(),
         working_directory.display().to_string(),
     );
-    let theirs = order.launch.environment.iter().cloned();
     ours.into_iter().chain(theirs).chain([last]).collect()
 }
 

@@ -151,3 +151,30 @@ async fn give_up(world: &World, dir: &JobDir) {
     })
     .await;
 }
+
+#[tokio::test]
+async fn no_file_keeps_the_variables_of_a_job_that_runs() {
+    let world = World::new();
+    let dir =
+        world.job("echo ready > /.popsicle/answer; read word < /.popsicle/answer; echo $TOKEN");
+    let mut launch = launch();
+    launch.environment = vec![("TOKEN".to_owned(), "hunter2".to_owned())];
+    assert!(!format!("{launch:?}").contains("hunter2"));
+    world.executor.launch(&dir, &launch).await.unwrap();
+    assert_eq!(said(&dir).await, "ready\n");
+    let files = std::fs::read_dir(dir.path()).unwrap();
+    let mut seen = 0;
+    for path in files.map(|entry| entry.unwrap().path()) {
+        if path.is_file() {
+            seen += 1;
+            let text = std::fs::read(&path).unwrap();
+            let held = text.windows(7).any(|part| part == b"hunter2");
+            assert!(!held, "{}", path.display());
+        }
+    }
+    assert!(seen > 0, "there is the order at least");
+    say(&dir, "go").await;
+    assert_eq!(world.wait(&dir).await, Exit::Code(0));
+    assert_eq!(std::fs::read_to_string(dir.log()).unwrap(), "hunter2\n");
+    world.remove(&dir).await;
+}

@@ -15,6 +15,7 @@ mod pipeline;
 mod project;
 mod repo;
 mod runner;
+mod secret;
 mod webhook;
 
 pub use build::{Build, BuildAnswer, BuildLogsQuery, BuildQuery, BuildStatus, NewBuild};
@@ -29,6 +30,7 @@ pub use pipeline::{NewPipeline, Pipeline, PipelineDetail, PipelineQuery, RerunRe
 pub use project::{Project, ProjectRun};
 pub use repo::{NewRepo, Repo};
 pub use runner::{NewRunner, Runner, RunnerPatch};
+pub use secret::{Context, ContextPatch, NewContext, Secret, SecretOf, SecretQuery, SetSecret};
 pub use webhook::WebhookAnswer;
 
 /// One message of `GET /events`: its SSE id is [`Event::id`](model::Event), its data is this JSON.

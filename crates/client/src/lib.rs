@@ -11,6 +11,7 @@ mod log;
 mod page;
 mod retry;
 mod routes;
+mod secrets;
 mod sse;
 mod transport;
 

@@ -165,14 +165,26 @@ impl Client {
     }
 
     /// Every page of a list that is not long.
-    async fn all<T: DeserializeOwned>(&self, segments: &[&str]) -> Result<Vec<T>, ClientError> {
+    pub(crate) async fn all<T: DeserializeOwned>(
+        &self,
+        segments: &[&str],
+    ) -> Result<Vec<T>, ClientError> {
+        self.whole_list(segments, |query| query).await
+    }
+
+    /// The same of a list whose query has more than the page.
+    pub(crate) async fn whole_list<T: DeserializeOwned, Q: Serialize>(
+        &self,
+        segments: &[&str],
+        query_of: impl Fn(PageQuery) -> Q,
+    ) -> Result<Vec<T>, ClientError> {
         let mut query = PageQuery {
             limit: Some(Limit::MAX),
             cursor: None,
         };
         let mut all = Vec::new();
         loop {
-            let page = self.page(segments, &query).await?;
+            let page = self.page(segments, &query_of(query.clone())).await?;
             // A list that goes on must also come on.
             let is_over = page.next.is_none() || page.items.is_empty();
             all.extend(page.items);

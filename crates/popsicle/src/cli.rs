@@ -10,6 +10,8 @@ use model::ParameterValue;
 use crate::command::{
     approve, cancel, completions, config, configure, doctor, hook, init, list, logs, open, repo,
     rerun, run, send_webhook, serve, shim, watch,
+    approve, cancel, completions, config, configure, context, doctor, init, list, logs, open,
+    rerun, run, secret, send_webhook, serve, shim, watch,
 };
 use crate::error::{Exit, Failure};
 use crate::output::Output;
@@ -54,6 +56,12 @@ enum Command {
     /// Manage the repositories that the server hosts
     #[command(subcommand)]
     Repo(repo::RepoCommand),
+    /// Manage the secrets of a project
+    #[command(subcommand)]
+    Secret(secret::SecretCommand),
+    /// Manage contexts: sets of secrets for the jobs that ask for them
+    #[command(subcommand)]
+    Context(context::ContextCommand),
     /// Check a pipeline's config
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -150,6 +158,8 @@ impl Cli {
                 Some(pushed) => in_runtime(hook::run(pushed, &common()?, out)),
                 None => Ok(Exit::Success),
             },
+            Command::Secret(command) => in_runtime(secret::run(command, &common()?, out)),
+            Command::Context(command) => in_runtime(context::run(command, &common()?, out)),
             Command::SendWebhook(args) => {
                 // The secret that it signs with is the server's.
                 let settings = load(global, Scope::Serve)?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{FromRef, Request};
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{get, patch, post};
+use axum::routing::{get, patch, post, put};
 use http::StatusCode;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -14,7 +14,7 @@ use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Pr
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::trace::TraceLayer;
 
-use crate::api::{builds, events, health, jobs, logs, pipelines, projects, repos, runners};
+use crate::api::{builds, contexts, events, health, jobs, logs, pipelines, projects, repos, runners, secrets};
 use crate::app::{App, Parts};
 use crate::error::ApiError;
 use crate::extract::BodyLimits;
@@ -97,6 +97,23 @@ fn rest() -> Router<App> {
         .route("/builds", get(builds::list).post(builds::create))
         .route("/builds/{build}", get(builds::show))
         .route("/builds/{build}/logs", get(builds::logs))
+        .route("/secrets", get(secrets::list))
+        .route(
+            "/secrets/{variable}",
+            put(secrets::set).delete(secrets::delete),
+        )
+        .route("/contexts", get(contexts::list).post(contexts::create))
+        .route(
+            "/contexts/{context}",
+            get(contexts::show)
+                .patch(contexts::restrict)
+                .delete(contexts::delete),
+        )
+        .route("/contexts/{context}/variables", get(contexts::variables))
+        .route(
+            "/contexts/{context}/variables/{variable}",
+            put(contexts::set).delete(contexts::unset),
+        )
         .route("/events", get(events::stream))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))

@@ -1,6 +1,7 @@
 //! The REST API, a file per noun.
 
 pub(crate) mod builds;
+pub(crate) mod contexts;
 pub(crate) mod events;
 pub(crate) mod health;
 pub(crate) mod jobs;
@@ -11,5 +12,6 @@ pub(crate) mod projects;
 mod range;
 pub(crate) mod repos;
 pub(crate) mod runners;
+pub(crate) mod secrets;
 mod text;
 pub(crate) mod view;

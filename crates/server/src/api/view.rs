@@ -133,3 +133,23 @@ pub(crate) fn project(project: store::Project) -> api::Project {
         trend: project.recent.into_iter().map(run).collect(),
     }
 }
+
+/// A variable, without its value.
+pub(crate) fn secret(secret: engine::SecretInfo) -> api::Secret {
+    api::Secret {
+        name: secret.name,
+        hint: secret.hint,
+        created_at: secret.created,
+        updated_at: secret.updated,
+    }
+}
+
+/// A context.
+pub(crate) fn context(context: store::Context) -> api::Context {
+    api::Context {
+        name: context.name,
+        projects: context.projects,
+        variables: context.variables,
+        created_at: context.created,
+    }
+}

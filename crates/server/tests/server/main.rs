@@ -17,5 +17,6 @@ mod processes;
 mod projects;
 mod repos;
 mod runners;
+mod secrets;
 mod stop;
 mod world;

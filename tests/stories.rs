@@ -28,6 +28,7 @@ mod stories {
     mod pages;
     mod push;
     mod restart;
+    mod secrets;
     mod sources;
     mod telemetry;
     mod terminal;

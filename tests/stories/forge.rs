@@ -148,7 +148,7 @@ async fn a_token_that_has_expired_is_one_warning_a_project() {
 }
 
 /// What GitHub sends of a pull request whose commit is `head` and lies in another repository.
-fn pull_request_from_a_fork(repo: &Repo, number: u64, head: &str) -> Value {
+pub(super) fn pull_request_from_a_fork(repo: &Repo, number: u64, head: &str) -> Value {
     json!({
         "action": "opened",
         "number": number,

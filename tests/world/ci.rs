@@ -339,6 +339,14 @@ impl Ci {
         run(self.command(args)).await
     }
 
+    /// Runs a command against the server, with that on its standard input.
+    pub async fn cli_with(&self, args: &[&str], input: &str) -> Told {
+        let path = self.home.path().join(format!("{}.in", unique()));
+        fs::write(&path, input).expect("a file can be made");
+        let stdin = File::open(&path).expect("the file can be read");
+        run_with(self.command(args), stdin.into()).await
+    }
+
     /// Starts a command against the server, which may be stopped and started meanwhile. What it tells
     /// is written to a file as it comes.
     pub fn start_cli(&self, args: &[&str]) -> Running {
@@ -516,8 +524,12 @@ fn clean(command: &mut Command, home: &Path) {
 }
 
 async fn run(command: Command) -> Told {
+    run_with(command, Stdio::null()).await
+}
+
+async fn run_with(command: Command, stdin: Stdio) -> Told {
     let mut command = tokio::process::Command::from(command);
-    let output = command.stdin(Stdio::null()).kill_on_drop(true).output();
+    let output = command.stdin(stdin).kill_on_drop(true).output();
     tokio::time::timeout(super::wait::PATIENCE, output)
         .await
         .expect("commands end")

@@ -259,3 +259,23 @@ async fn a_lost_key_fails_the_job_and_says_what_to_do() {
     assert_eq!(ci.status(id).await, Status::Success);
     ci.stop().await;
 }
+
+#[tokio::test]
+async fn where_no_secrets_are_kept_a_job_runs_without_its_contexts_and_says_so() {
+    let mut ci = Ci::start().await;
+    ci.key = "";
+    let pushed = ci.pushed();
+    let id = ci.planned(pushed, build(&["aws", "npm"], &[])).await;
+    assert_eq!(ci.settled(id).await, "build success\n");
+    assert_eq!(
+        ci.log(&ci.job(id, "build").await).await,
+        "warning: contexts are kept by a server; the job runs without the variables of `aws`, `npm`\nbuild says hello\n"
+    );
+    let (name, value) = (
+        "A".parse().unwrap(),
+        SecretValue::try_from("b".to_owned()).unwrap(),
+    );
+    let refused = ci.engine.secrets().set(&project(), &name, &value).await;
+    assert!(refused.unwrap_err().is_conflict());
+    ci.stop().await;
+}

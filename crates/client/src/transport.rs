@@ -130,10 +130,6 @@ impl Client {
     /// Sends a request whose answer says nothing but that it was done.
     pub(crate) async fn done(&self, request: RequestBuilder) -> Result<(), ClientError> {
         self.send(request.timeout(REQUEST)).await.map(drop)
-    /// Sends a request whose answer has nothing to read.
-    pub(crate) async fn done(&self, request: RequestBuilder) -> Result<(), ClientError> {
-        self.send(request.timeout(REQUEST)).await?;
-        Ok(())
     }
 
     /// Sends a request whose answer is a stream; returns once the headers are here.

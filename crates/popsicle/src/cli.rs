@@ -8,10 +8,8 @@ use clap::{Args, Parser, Subcommand};
 use model::ParameterValue;
 
 use crate::command::{
-    approve, cancel, completions, config, configure, doctor, hook, init, list, logs, open, repo,
-    rerun, run, send_webhook, serve, shim, watch,
-    approve, cancel, completions, config, configure, context, doctor, init, list, logs, open,
-    rerun, run, secret, send_webhook, serve, shim, watch,
+    approve, cancel, completions, config, configure, context, doctor, hook, init, list, logs, open,
+    repo, rerun, run, secret, send_webhook, serve, shim, watch,
 };
 use crate::error::{Exit, Failure};
 use crate::output::Output;

@@ -14,7 +14,9 @@ use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Pr
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::trace::TraceLayer;
 
-use crate::api::{builds, contexts, events, health, jobs, logs, pipelines, projects, repos, runners, secrets};
+use crate::api::{
+    builds, contexts, events, health, jobs, logs, pipelines, projects, repos, runners, secrets,
+};
 use crate::app::{App, Parts};
 use crate::error::ApiError;
 use crate::extract::BodyLimits;

@@ -195,19 +195,12 @@ impl Scope {
 /// `^[A-Za-z][A-Za-z\s\d_-]*$`.
 fn check_name(noun: &str, key: &Key, problems: &mut Problems) {
     let name = &*key.text;
-    let (begins, holds): (fn(char) -> bool, fn(char) -> bool) = if noun == "job" {
-        (
-            |c| c.is_ascii_alphabetic(),
-            |c| c.is_ascii_alphanumeric() || c.is_whitespace() || matches!(c, '_' | '-'),
-        )
-    } else {
-        (
-            |c| c.is_ascii_lowercase(),
-            |c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-'),
-        )
-    };
-    if !name.starts_with(begins) || !name.chars().all(holds) {
-        let help = if noun == "job" {
+    let is_job = noun == "job";
+    let is_letter = |c: char| c.is_ascii_lowercase() || (is_job && c.is_ascii_uppercase());
+    let is_other =
+        |c: char| c.is_ascii_digit() || matches!(c, '_' | '-') || (is_job && c.is_whitespace());
+    if !name.starts_with(is_letter) || !name.chars().all(|c| is_letter(c) || is_other(c)) {
+        let help = if is_job {
             "begin with a letter, and use letters, digits, `_`, `-` and blanks"
         } else {
             "begin with a small letter, and use small letters, digits, `_` and `-`"

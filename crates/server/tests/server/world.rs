@@ -16,8 +16,6 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use server::{Parts, ServerSettings};
 use source::{HostedSettings, Source, SourceSettings};
-use store::{Logs, Store};
-use source::{Source, SourceSettings};
 use store::{Keyring, Logs, Store};
 use tempfile::TempDir;
 use tokio::net::TcpListener;

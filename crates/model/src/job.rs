@@ -65,6 +65,10 @@ pub enum JobEvent {
     Lose { at: Timestamp },
     /// Somebody asked for its end.
     Cancel { reason: CancelReason, at: Timestamp },
+    /// It ended without success, and is to have another attempt.
+    Retry { at: Timestamp },
+    /// It ended without ever having started, and is to wait again for what it requires.
+    Reopen,
 }
 
 /// An event that can't happen to a job in that state.
@@ -164,6 +168,25 @@ pub fn advance(state: &JobState, event: JobEvent) -> Result<JobState, IllegalTra
             stopping: Some(stopping.clone().unwrap_or(reason)),
         },
         (
+            S::Ended {
+                outcome: Outcome::Failure(_) | Outcome::Error(_) | Outcome::Canceled(_),
+                attempts: attempts @ 1..,
+                ..
+            },
+            E::Retry { at },
+        ) => S::Queued {
+            since: at,
+            attempt: attempts.saturating_add(1),
+        },
+        (
+            S::Ended {
+                outcome: Outcome::Skipped { .. } | Outcome::Canceled(_),
+                attempts: 0,
+                ..
+            },
+            E::Reopen,
+        ) => S::Blocked,
+        (
             S::Blocked | S::OnHold | S::Queued { .. } | S::Running { .. } | S::Ended { .. },
             event,
         ) => {
@@ -235,6 +258,8 @@ impl JobEvent {
             Self::Finish { .. } => "finish",
             Self::Lose { .. } => "be lost",
             Self::Cancel { .. } => "be canceled",
+            Self::Retry { .. } => "be retried",
+            Self::Reopen => "be reopened",
         }
     }
 }
@@ -242,7 +267,7 @@ impl JobEvent {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Failure;
+    use crate::{Failure, Fault, FaultKind};
 
     const T: fn(i64) -> Timestamp = Timestamp::from_millis;
 
@@ -266,13 +291,33 @@ mod tests {
             },
             running(None),
             running(Some(CancelReason::Interrupted)),
-            JobState::Ended {
-                outcome: Outcome::Success,
-                at: T(30),
-                started: Some(T(20)),
-                attempts: 2,
-            },
+            ended(Outcome::Success, 2),
+            ended(Outcome::Failure(Failure::OutOfMemory), 2),
+            ended(
+                Outcome::Error(Fault {
+                    kind: FaultKind::Lost,
+                    message: "the machine is gone".into(),
+                }),
+                2,
+            ),
+            ended(Outcome::Canceled(asked()), 2),
+            ended(Outcome::Canceled(asked()), 0),
+            ended(
+                Outcome::Skipped {
+                    because_of: "build".into(),
+                },
+                0,
+            ),
         ]
+    }
+
+    fn ended(outcome: Outcome, attempts: u32) -> JobState {
+        JobState::Ended {
+            outcome,
+            at: T(30),
+            started: (attempts > 0).then_some(T(20)),
+            attempts,
+        }
     }
 
     fn events() -> Vec<JobEvent> {
@@ -299,40 +344,73 @@ mod tests {
                 reason: asked(),
                 at,
             },
+            JobEvent::Retry { at },
+            JobEvent::Reopen,
         ]
     }
 
     /// Every pair of state and event, written out; `-` is refused.
     #[test]
     fn every_pair_of_state_and_event() {
+        // ready hold pass approve skip claim finish lose cancel retry reopen
         let expected = [
-            //                ready   hold     pass     approve  skip     claim    finish    lose      cancel
             (
                 "blocked",
                 [
-                    "queued", "on_hold", "success", "-", "skipped", "-", "-", "-", "canceled",
+                    "queued", "on_hold", "success", "-", "skipped", "-", "-", "-", "canceled", "-",
+                    "-",
                 ],
             ),
             (
                 "on_hold",
-                ["-", "-", "-", "success", "-", "-", "-", "-", "canceled"],
+                [
+                    "-", "-", "-", "success", "-", "-", "-", "-", "canceled", "-", "-",
+                ],
             ),
             (
                 "queued",
-                ["-", "-", "-", "-", "-", "running", "-", "-", "canceled"],
+                [
+                    "-", "-", "-", "-", "-", "running", "-", "-", "canceled", "-", "-",
+                ],
             ),
             (
                 "running",
-                ["-", "-", "-", "-", "-", "-", "failure", "queued", "running"],
+                [
+                    "-", "-", "-", "-", "-", "-", "failure", "queued", "running", "-", "-",
+                ],
             ),
             (
                 "stopping",
                 [
-                    "-", "-", "-", "-", "-", "-", "canceled", "canceled", "running",
+                    "-", "-", "-", "-", "-", "-", "canceled", "canceled", "running", "-", "-",
                 ],
             ),
-            ("ended", ["-", "-", "-", "-", "-", "-", "-", "-", "-"]),
+            (
+                "success",
+                ["-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-"],
+            ),
+            (
+                "failure",
+                ["-", "-", "-", "-", "-", "-", "-", "-", "-", "queued", "-"],
+            ),
+            (
+                "error",
+                ["-", "-", "-", "-", "-", "-", "-", "-", "-", "queued", "-"],
+            ),
+            (
+                "canceled",
+                ["-", "-", "-", "-", "-", "-", "-", "-", "-", "queued", "-"],
+            ),
+            (
+                "canceled before it started",
+                ["-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "blocked"],
+            ),
+            (
+                "skipped",
+                ["-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "blocked"],
+            ),
         ];
+        assert_eq!(states().len(), expected.len());
         for (state, (name, row)) in states().iter().zip(expected) {
             for (event, want) in events().into_iter().zip(row) {
                 let verb = event.verb();
@@ -346,6 +424,19 @@ mod tests {
     fn a_lost_attempt_is_followed_by_the_next() {
         let running = &states()[3];
         let queued = advance(running, JobEvent::Lose { at: T(40) });
+        assert_eq!(
+            queued,
+            Ok(JobState::Queued {
+                since: T(40),
+                attempt: 3
+            })
+        );
+    }
+
+    #[test]
+    fn a_retried_job_is_queued_for_its_next_attempt() {
+        let failed = ended(Outcome::Failure(Failure::OutOfMemory), 2);
+        let queued = advance(&failed, JobEvent::Retry { at: T(40) });
         assert_eq!(
             queued,
             Ok(JobState::Queued {

@@ -25,6 +25,8 @@ pub use hosted::HostedName;
 pub use id::{
     AttemptKey, EventId, JobId, JobUuid, ParseIdError, PipelineId, RepoId, ReportId, RunnerId,
 };
+pub use graph::{Node, NotRetriable, Readiness, retry, settle};
+pub use id::{AttemptKey, EventId, JobId, JobUuid, ParseIdError, PipelineId, ReportId, RunnerId};
 pub use job::{IllegalTransition, JobEvent, JobState, advance};
 pub use name::{CommitSha, ContextName, GitRef, InvalidName, RepoName, VariableName};
 pub use outcome::{CancelReason, Failure, Fault, FaultKind, Outcome, OutcomeKind};

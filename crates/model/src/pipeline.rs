@@ -69,14 +69,21 @@ pub fn pipeline_state<'a>(
         Preparation::Ended { outcome, .. } => return PipelineState::Ended(*outcome),
         Preparation::Planned { .. } => {}
     }
-    let mut statuses: Vec<Status> = jobs.into_iter().map(JobState::status).collect();
+    let mut started = false;
+    let mut statuses: Vec<Status> = jobs
+        .into_iter()
+        .map(|job| {
+            // One that waits for its second attempt has started too.
+            started |= job.status().is_ended() || job.attempt() > 0;
+            job.status()
+        })
+        .collect();
     statuses.sort_unstable();
     statuses.dedup();
     let any = |status| statuses.contains(&status);
     if any(Status::Running) {
         PipelineState::Running
     } else if any(Status::Queued) {
-        let started = statuses.iter().any(|status| status.is_ended());
         if started {
             PipelineState::Running
         } else {
@@ -114,6 +121,10 @@ mod tests {
                 since: Timestamp::default(),
                 attempt: 1,
             },
+            "retried" => JobState::Queued {
+                since: Timestamp::default(),
+                attempt: 2,
+            },
             "running" => JobState::Running {
                 on: RunnerId(1),
                 attempt: 1,
@@ -140,6 +151,8 @@ mod tests {
             ("queued blocked", "queued"),
             ("running blocked", "running"),
             ("success queued", "running"),
+            ("retried", "running"),
+            ("retried blocked", "running"),
             ("success on_hold blocked", "on_hold"),
             ("success on_hold running", "running"),
             ("success success", "success"),

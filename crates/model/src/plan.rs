@@ -423,6 +423,11 @@ impl JobSpec {
         }
     }
 
+    /// Whether it gets another attempt of itself, once that many of its attempts failed or met a fault.
+    pub fn tries_again(&self, failures: u32) -> bool {
+        self.build().is_some_and(|build| failures <= build.retry)
+    }
+
     /// Its steps; none for a job that runs nothing.
     pub fn steps(&self) -> &[StepSpec] {
         self.build().map_or(&[], |build| &build.steps)

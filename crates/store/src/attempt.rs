@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use model::{
     EventBody, Failure, JobEvent, JobId, JobState, Outcome, OutcomeKind, PipelineId, RunnerId,
+    EventBody, Failure, JobEvent, JobId, JobSpec, JobState, Outcome, OutcomeKind, RunnerId,
     Timestamp,
 };
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
@@ -144,8 +145,24 @@ pub(crate) async fn follow(
         | JobEvent::Pass { .. }
         | JobEvent::Approve { .. }
         | JobEvent::Skip { .. }
-        | JobEvent::Cancel { .. } => Ok(Vec::new()),
+        | JobEvent::Cancel { .. }
+        | JobEvent::Retry { .. }
+        | JobEvent::Reopen => Ok(Vec::new()),
     }
+}
+
+/// Whether a job whose last attempt did not go well gets another of itself. One that can't be read does
+/// not.
+pub(crate) async fn tries_again(database: &mut SqliteConnection, job: JobId) -> Result<bool> {
+    let (spec, failures): (String, i64) = sqlx::query_as(
+        "SELECT spec, (SELECT COUNT(*) FROM attempts \
+           WHERE job_id = jobs.id AND outcome IN ('failure', 'error')) FROM jobs WHERE id = $1",
+    )
+    .bind(job.0)
+    .fetch_one(database)
+    .await?;
+    let spec: Option<JobSpec> = json::read(&spec, "spec", || format!("job {job}")).ok();
+    Ok(spec.is_some_and(|spec| spec.tries_again(json::count(failures))))
 }
 
 /// Closes an attempt of a job that ended or goes on with another. Returns what is to be told of its steps.

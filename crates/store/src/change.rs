@@ -9,8 +9,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use model::{
-    CommitStatus, EventBody, JobEvent, JobId, JobState, JobUuid, Node, PipelineId, PipelineState,
-    Plan, Preparation, Readiness, Requirement, Status, Timestamp, advance, pipeline_state, settle,
+    CommitStatus, EventBody, JobEvent, JobId, JobState, JobUuid, Node, Outcome, PipelineId,
+    PipelineState, Plan, Preparation, Readiness, Requirement, Status, Timestamp, advance,
+    pipeline_state, settle,
 };
 use sqlx::SqliteConnection;
 
@@ -153,7 +154,47 @@ impl Change {
             .iter()
             .position(|member| member.job.id == id)
             .ok_or_else(|| StoreError::not_found("job", &id))?;
-        self.apply_at(place, event).await
+        let ends = matches!(event, JobEvent::Finish { .. });
+        self.apply_at(place, event).await?;
+        if ends {
+            self.try_again(place).await?;
+        }
+        Ok(())
+    }
+
+    /// A job that ended is to run again, and what was skipped because of it is to wait for that.
+    pub(crate) async fn retry(&mut self, id: JobId) -> Result<()> {
+        let place = self
+            .members
+            .iter()
+            .position(|member| member.job.id == id)
+            .ok_or_else(|| StoreError::not_found("job", &id))?;
+        let workflow = &self.members[place].job.workflow;
+        let places: Vec<usize> = (0..self.members.len())
+            .filter(|place| self.members[*place].job.workflow == *workflow)
+            .collect();
+        let in_workflow = places.iter().position(|other| *other == place);
+        let in_workflow = in_workflow.ok_or_else(|| StoreError::not_found("job", &id))?;
+        let nodes = self.nodes_of(&places);
+        for (place, event) in model::retry(&nodes, in_workflow, self.at)? {
+            self.apply_at(places[place], event).await?;
+        }
+        Ok(())
+    }
+
+    /// A job whose attempt failed gets another, if its plan grants it one: before anything follows from
+    /// the failure.
+    async fn try_again(&mut self, place: usize) -> Result<()> {
+        let job = &self.members[place].job;
+        let failed = match job.state.outcome() {
+            Some(Outcome::Failure(_) | Outcome::Error(_)) => true,
+            Some(Outcome::Success | Outcome::Canceled(_) | Outcome::Skipped { .. }) | None => false,
+        };
+        if failed && attempt::tries_again(self.write.connection(), job.id).await? {
+            self.apply_at(place, JobEvent::Retry { at: self.at })
+                .await?;
+        }
+        Ok(())
     }
 
     /// The same for each job that has not ended.
@@ -205,20 +246,24 @@ impl Change {
 
     async fn settle(&mut self) -> Result<()> {
         for places in self.workflows().into_values() {
-            let nodes = nodes(places.iter().map(|place| {
-                let member = &self.members[*place];
-                NodeSource {
-                    name: &member.job.name,
-                    state: &member.job.state,
-                    readiness: member.readiness,
-                    requires: &member.requires,
-                }
-            }));
+            let nodes = self.nodes_of(&places);
             for (place, event) in settle(&nodes, self.at) {
                 self.apply_at(places[place], event).await?;
             }
         }
         Ok(())
+    }
+
+    fn nodes_of(&self, places: &[usize]) -> Vec<Node> {
+        nodes(places.iter().map(|place| {
+            let member = &self.members[*place];
+            NodeSource {
+                name: &member.job.name,
+                state: &member.job.state,
+                readiness: member.readiness,
+                requires: &member.requires,
+            }
+        }))
     }
 
     fn settle_pipeline(&mut self) {
@@ -227,6 +272,7 @@ impl Change {
         self.pipeline.status = state.status();
         if !self.pipeline.status.is_ended() {
             self.pipeline.reason = None;
+            self.pipeline.ended = None;
         } else if before != self.pipeline.status {
             self.pipeline.ended = Some(self.at);
             self.pipeline.reason = self.reason(state);
@@ -356,7 +402,7 @@ pub(crate) fn event(job: &Job) -> EventBody {
         workflow: job.workflow.clone(),
         status: job.state.status(),
         attempt: job.state.attempt(),
-        exit_code: outcome.and_then(model::Outcome::exit_code),
-        reason: outcome.and_then(model::Outcome::reason),
+        exit_code: outcome.and_then(Outcome::exit_code),
+        reason: outcome.and_then(Outcome::reason),
     }
 }

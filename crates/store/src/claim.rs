@@ -139,7 +139,9 @@ fn moment(event: &JobEvent) -> Result<Timestamp> {
         | JobEvent::Hold
         | JobEvent::Pass { .. }
         | JobEvent::Skip { .. }
-        | JobEvent::Claim { .. } => Err(StoreError::OwnEvent),
+        | JobEvent::Claim { .. }
+        | JobEvent::Retry { .. }
+        | JobEvent::Reopen => Err(StoreError::OwnEvent),
     }
 }
 

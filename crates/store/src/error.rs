@@ -3,9 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use model::{
-    ContextName, HostedName, IllegalTransition, InvalidName, JobId, PipelineId, RunnerId, Status,
-};
+use model::{ContextName, HostedName, IllegalTransition, InvalidName, JobId, NotRetriable, PipelineId, RunnerId, Status};
 
 /// Why the store could not do what it was asked. Nothing is left half-done: a write that fails leaves
 /// everything as it was.
@@ -41,9 +39,17 @@ pub enum StoreError {
         /// Which.
         attempt: u32,
     },
-    /// The store readies, holds, skips and claims jobs itself, as the rules have it.
-    #[error("a job can't be readied, held, skipped or claimed from outside")]
+    /// The store readies, holds, skips, claims and retries jobs itself, as the rules have it.
+    #[error("a job can't be readied, held, skipped, claimed or retried from outside")]
     OwnEvent,
+    /// The job did not fail, or could not run even now.
+    #[error(transparent)]
+    NotRetriable(#[from] NotRetriable),
+    /// Nobody knows any more what the pipeline was to run.
+    #[error(
+        "the plan of pipeline {0} is not stored any more, so none of its jobs can be retried; rerun the pipeline instead"
+    )]
+    PlanGone(PipelineId),
     /// The plan contradicts itself.
     #[error("the plan can't be stored: {0}")]
     BadPlan(String),
@@ -168,6 +174,8 @@ impl StoreError {
                 | Self::AlreadyEnded { .. }
                 | Self::NotPreparing(_)
                 | Self::NotRunning { .. }
+                | Self::NotRetriable(_)
+                | Self::PlanGone(_)
                 | Self::HostTaken(_)
                 | Self::LocalRunner(_)
                 | Self::RunnerBusy(_)

@@ -32,6 +32,7 @@ mod preparation;
 mod project;
 mod repo;
 mod report;
+mod retry;
 mod runner;
 mod secret;
 mod step;

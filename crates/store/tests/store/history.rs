@@ -5,8 +5,9 @@
 use std::collections::BTreeSet;
 
 use model::{
-    CancelReason, CommitStatus, Failure, Fault, FaultKind, ForgeKind, JobEvent, JobId, JobSpec,
-    Outcome, OutcomeKind, PipelineId, Plan, Requirement, RunnerId, Status, Trigger, WorkflowSpec,
+    CancelReason, CommitStatus, Failure, Fault, FaultKind, ForgeKind, JobEvent, JobId, JobKind,
+    JobSpec, Outcome, OutcomeKind, PipelineId, Plan, Requirement, RunnerId, Status, Trigger,
+    WorkflowSpec,
 };
 use proptest::prelude::*;
 use store::StoreError;
@@ -27,6 +28,7 @@ enum Op {
     ClaimJob,
     Finish(u8, Outcome),
     Lose(u8),
+    Retry(u8),
     Approve(u8),
     CancelJob(u8),
     CancelPipeline(u8),
@@ -52,6 +54,7 @@ fn op() -> impl Strategy<Value = Op> {
         8 => Just(Op::ClaimJob),
         8 => (any::<u8>(), outcome()).prop_map(|(place, outcome)| Op::Finish(place, outcome)),
         2 => any::<u8>().prop_map(Op::Lose),
+        4 => any::<u8>().prop_map(Op::Retry),
         3 => any::<u8>().prop_map(Op::Approve),
         2 => any::<u8>().prop_map(Op::CancelJob),
         1 => any::<u8>().prop_map(Op::CancelPipeline),
@@ -111,11 +114,20 @@ fn plan() -> impl Strategy<Value = Plan> {
     })
 }
 
+/// Some get another attempt of themselves.
+fn trying_again(mut spec: JobSpec, retry: u32) -> JobSpec {
+    if let JobKind::Build(build) = &mut spec.kind {
+        build.retry = retry;
+    }
+    spec
+}
+
 fn spec(place: usize, (kind, needs): (u8, Vec<(u8, Vec<OutcomeKind>)>)) -> JobSpec {
     let name = format!("job-{place}");
     let spec = match kind {
         0 => point(&name, &[]),
         1 | 2 => approval(&name, &[]),
+        3 | 4 => trying_again(job(&name, &[]), 1),
         _ => job(&name, &[]),
     };
     let requires = needs
@@ -233,6 +245,16 @@ impl History {
                 self.happen(place, JobEvent::Finish { outcome, at }).await;
             }
             Op::Lose(place) => self.happen(place, JobEvent::Lose { at }).await,
+            Op::Retry(place) => {
+                let Some(place) = self.ended_job_at(place) else {
+                    return;
+                };
+                let retried = store.retry_job(id_of(place), now).await;
+                if let Ok(job) = &retried {
+                    assert_eq!(job.id, id_of(place));
+                }
+                agree(&retried, &self.model.retry(place));
+            }
             Op::Approve(place) => self.happen(place, JobEvent::Approve { at }).await,
             Op::CancelJob(place) => {
                 let Some(place) = self.job_at(place) else {
@@ -314,6 +336,18 @@ impl History {
         alive.get(usize::from(place) % alive.len().max(1)).copied()
     }
 
+    /// Mostly a job that can be retried.
+    fn ended_job_at(&self, place: u8) -> Option<usize> {
+        let ended: Vec<usize> = (0..self.model.jobs.len())
+            .filter(|job| {
+                let status = self.model.jobs[*job].state.status();
+                let can = [Status::Failure, Status::Error, Status::Canceled];
+                can.contains(&status) || *job % 4 == 0
+            })
+            .collect();
+        ended.get(usize::from(place) % ended.len().max(1)).copied()
+    }
+
     async fn compare(&mut self) {
         let store = &self.world.store;
         for expected in &self.model.pipelines {
@@ -337,13 +371,11 @@ impl History {
             let attempts = store.attempts(id_of(place)).await.unwrap();
             let numbers: Vec<u32> = attempts.iter().map(|attempt| attempt.number).collect();
             assert_eq!(numbers, (1..=job.state.attempt()).collect::<Vec<_>>());
-            for attempt in attempts {
-                let lost = job.lost.contains(&attempt.number);
-                let outcome = job.state.outcome().filter(|_| !lost).map(Outcome::kind);
-                let end = attempt.end.map(|end| end.outcome);
-                let running = !lost && outcome.is_none();
-                assert_eq!(end, (!running).then_some(outcome));
-            }
+            let ends: Vec<_> = attempts
+                .into_iter()
+                .filter_map(|attempt| attempt.end.map(|end| end.outcome))
+                .collect();
+            assert_eq!(ends, job.ends);
         }
         let found: Vec<_> = events(store)
             .await
@@ -380,7 +412,8 @@ fn agree<T: std::fmt::Debug>(found: &Result<T, StoreError>, expected: &Result<()
         (Ok(_), Ok(()))
         | (Err(StoreError::Illegal(_)), Err(Refused::Illegal))
         | (Err(StoreError::AlreadyEnded { .. }), Err(Refused::Ended))
-        | (Err(StoreError::NotPreparing(_)), Err(Refused::NotPreparing)) => {}
+        | (Err(StoreError::NotPreparing(_)), Err(Refused::NotPreparing))
+        | (Err(StoreError::NotRetriable(_)), Err(Refused::NotRetriable)) => {}
         _ => panic!("{found:?}, but {expected:?} was expected"),
     }
 }

@@ -14,6 +14,7 @@ mod memory;
 mod opening;
 mod outbox;
 mod repos;
+mod retries;
 mod runners;
 mod secrets;
 mod unreadable;

@@ -4,7 +4,7 @@
 use model::{
     CancelReason, CommitStatus, EventBody, JobEvent, JobId, JobSpec, JobState, JobUuid, Node,
     Outcome, OutcomeKind, PipelineId, Plan, Preparation, Readiness, RunnerId, Status, Timestamp,
-    Trigger, advance, pipeline_state, settle,
+    Trigger, advance, pipeline_state, retry, settle,
 };
 use store::Created;
 
@@ -35,7 +35,8 @@ pub struct ModelJob {
     pub uuid: JobUuid,
     pub spec: JobSpec,
     pub state: JobState,
-    pub lost: Vec<u32>,
+    /// How each attempt ended that is over; none where it was lost.
+    pub ends: Vec<Option<OutcomeKind>>,
 }
 
 /// Why an operation is refused.
@@ -44,6 +45,7 @@ pub enum Refused {
     Illegal,
     Ended,
     NotPreparing,
+    NotRetriable,
 }
 
 impl Model {
@@ -132,7 +134,7 @@ impl Model {
                     uuid: *uuid,
                     spec: spec.clone(),
                     state: JobState::Blocked,
-                    lost: Vec::new(),
+                    ends: Vec::new(),
                 });
             }
             Preparation::Planned { at }
@@ -178,20 +180,46 @@ impl Model {
     }
 
     pub fn apply(&mut self, place: usize, event: JobEvent) -> Result<(), Refused> {
+        let finishes = matches!(event, JobEvent::Finish { .. });
         self.happen(place, event)?;
+        let job = &self.jobs[place];
+        let is_bad = |end: &&Option<OutcomeKind>| {
+            matches!(end, Some(OutcomeKind::Failure | OutcomeKind::Error))
+        };
+        let failures = u32::try_from(job.ends.iter().filter(is_bad).count()).unwrap();
+        let retries = job.spec.build().map_or(0, |build| build.retry);
+        let failed = matches!(job.state.status(), Status::Failure | Status::Error);
+        if finishes && failed && failures <= retries {
+            self.happen(place, JobEvent::Retry { at: self.now })?;
+        }
         self.settle(self.jobs[place].pipeline, true);
         self.tell_pipeline(self.jobs[place].pipeline);
         Ok(())
     }
 
+    pub fn retry(&mut self, place: usize) -> Result<(), Refused> {
+        let job = &self.jobs[place];
+        let (pipeline, workflow) = (job.pipeline, job.workflow.clone());
+        let places = self.places(pipeline, &workflow);
+        let own = places.iter().position(|other| *other == place).unwrap();
+        let events = retry(&self.nodes(&places), own, self.now);
+        for (place, event) in events.map_err(|_| Refused::NotRetriable)? {
+            self.happen(places[place], event).unwrap();
+        }
+        self.settle(pipeline, true);
+        self.tell_pipeline(pipeline);
+        Ok(())
+    }
+
     fn happen(&mut self, place: usize, event: JobEvent) -> Result<(), Refused> {
         let before = self.jobs[place].state.clone();
-        let lost = matches!(event, JobEvent::Lose { .. });
+        let was_running = before.status() == Status::Running;
         let after = advance(&before, event).map_err(|_| Refused::Illegal)?;
         let told = |state: &JobState| (state.status(), state.attempt());
         let tell = told(&before) != told(&after);
-        if lost && !after.status().is_ended() {
-            self.jobs[place].lost.push(before.attempt());
+        if was_running && after.status() != Status::Running {
+            let end = after.outcome().map(Outcome::kind);
+            self.jobs[place].ends.push(end);
         }
         self.jobs[place].state = after;
         if tell {
@@ -242,32 +270,8 @@ impl Model {
             .map(|workflow| workflow.name.clone())
             .collect();
         for workflow in workflows {
-            let places: Vec<usize> = (0..self.jobs.len())
-                .filter(|place| {
-                    let job = &self.jobs[*place];
-                    job.pipeline == id && job.workflow == workflow
-                })
-                .collect();
-            let place_of = |name: &str| {
-                places
-                    .iter()
-                    .position(|place| self.jobs[*place].spec.name == name)
-                    .unwrap()
-            };
-            let nodes: Vec<Node> = places
-                .iter()
-                .map(|place| Node {
-                    name: self.jobs[*place].spec.name.clone(),
-                    state: self.jobs[*place].state.clone(),
-                    readiness: Readiness::of(&self.jobs[*place].spec.kind),
-                    requires: self.jobs[*place]
-                        .spec
-                        .requires
-                        .iter()
-                        .map(|needs| (place_of(&needs.job), needs.outcomes.clone()))
-                        .collect(),
-                })
-                .collect();
+            let places = self.places(id, &workflow);
+            let nodes = self.nodes(&places);
             for (place, event) in settle(&nodes, self.now) {
                 if tell {
                     self.happen(places[place], event).unwrap();
@@ -277,6 +281,38 @@ impl Model {
                 }
             }
         }
+    }
+
+    fn places(&self, id: PipelineId, workflow: &str) -> Vec<usize> {
+        (0..self.jobs.len())
+            .filter(|place| {
+                let job = &self.jobs[*place];
+                job.pipeline == id && job.workflow == workflow
+            })
+            .collect()
+    }
+
+    fn nodes(&self, places: &[usize]) -> Vec<Node> {
+        let place_of = |name: &str| {
+            places
+                .iter()
+                .position(|place| self.jobs[*place].spec.name == name)
+                .unwrap()
+        };
+        places
+            .iter()
+            .map(|place| Node {
+                name: self.jobs[*place].spec.name.clone(),
+                state: self.jobs[*place].state.clone(),
+                readiness: Readiness::of(&self.jobs[*place].spec.kind),
+                requires: self.jobs[*place]
+                    .spec
+                    .requires
+                    .iter()
+                    .map(|needs| (place_of(&needs.job), needs.outcomes.clone()))
+                    .collect(),
+            })
+            .collect()
     }
 
     fn tell_job(&mut self, place: usize) {
@@ -319,9 +355,7 @@ impl Model {
         if self.pipeline(id).status != state.status() {
             self.pipeline(id).status = state.status();
             let ended = state.status().is_ended();
-            if ended {
-                self.pipeline(id).ended = Some(now);
-            }
+            self.pipeline(id).ended = ended.then_some(now);
             let reason = if let Preparation::Ended { reason, .. } = &preparation {
                 Some(reason.clone())
             } else {

@@ -78,6 +78,16 @@ async fn a_failed_job_stops_what_needs_it_and_can_be_run_again() {
     let watched = ci.cli(&["watch", "1"]).await;
     assert_eq!(watched.code, Some(1), "{watched:?}");
 
+    // One job again, in the same pipeline.
+    let retried = ci.cli(&["retry", "1", "test", "--watch"]).await;
+    assert_eq!(retried.code, Some(1), "{retried:?}");
+    assert_eq!(ci.job(id, "test").await["attempt"], 2);
+    assert_eq!(ci.job(id, "build").await["attempt"], 1);
+    assert_eq!(ci.job(id, "deploy").await["status"], "skipped");
+    let refused = ci.cli(&["retry", "1", "deploy"]).await;
+    assert_eq!(refused.code, Some(2));
+    assert_snapshot!(refused.stderr, @"error: job `deploy` was skipped because of `test`; retry that one");
+
     // What went well is not done again.
     let rerun = ci.cli(&["rerun", "1", "--from", "failed"]).await.success();
     assert!(rerun.starts_with("#2 [octo/repo @ "), "{rerun}");

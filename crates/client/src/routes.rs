@@ -63,6 +63,13 @@ impl Client {
         .await
     }
 
+    /// Gives a job that ended without success another attempt in the same pipeline.
+    pub async fn retry(&self, id: PipelineId, job: JobId) -> Result<api::Job, ClientError> {
+        let (id, job) = (id.to_string(), job.to_string());
+        self.post(&["pipelines", &id, "jobs", &job, "retry"], &json!({}))
+            .await
+    }
+
     /// The steps of a job's last attempt.
     pub async fn steps(&self, id: PipelineId, job: JobId) -> Result<Vec<Step>, ClientError> {
         let (id, job) = (id.to_string(), job.to_string());

@@ -365,6 +365,27 @@ impl Engine {
         Ok(job)
     }
 
+    /// Gives a job that ended without success another attempt; its pipeline goes on.
+    ///
+    /// # Errors
+    /// Where there is no such job, or it can't be retried: the store's error says why.
+    pub async fn retry(&self, job: JobId, by: Option<String>) -> Result<Job, EngineError> {
+        let now = self.shared.world.now();
+        let job = self.shared.store.retry_job(job, now).await?;
+        // It is retried, whether or not its pipeline can be read for the line.
+        let pipeline = self.shared.store.pipeline(job.pipeline).await.ok();
+        let trigger = pipeline.as_ref().map(|pipeline| &pipeline.trigger);
+        tracing::info!(
+            pipeline = job.pipeline.0,
+            repo = trigger.map(|trigger| trigger.repo.as_str()),
+            branch = trigger.and_then(|trigger| Some(trigger.git_ref.as_ref()?.short())),
+            job = job.id.0,
+            by,
+            "job retried"
+        );
+        Ok(job)
+    }
+
     /// Reads a job's log from a byte offset to its end, as it grows.
     ///
     /// # Errors

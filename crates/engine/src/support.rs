@@ -92,9 +92,6 @@ pub(crate) fn warnings(plan: &Plan) -> Vec<String> {
         if build.serial_group.is_some() {
             tell("`serial-group` is not supported yet: the job waits for no other");
         }
-        if build.retry > 0 {
-            tell("`retry` is not supported yet: a job runs once");
-        }
         for step in &build.steps {
             if let Some(said) = ignored_step(&step.action) {
                 tell(said);

@@ -10,6 +10,8 @@ use model::ParameterValue;
 use crate::command::{
     approve, cancel, completions, config, configure, context, doctor, hook, init, list, logs, open,
     repo, rerun, run, secret, send_webhook, serve, shim, watch,
+    approve, cancel, completions, config, configure, doctor, init, list, logs, open, rerun, retry,
+    run, send_webhook, serve, shim, watch,
 };
 use crate::error::{Exit, Failure};
 use crate::output::Output;
@@ -44,6 +46,8 @@ enum Command {
     Cancel(cancel::CancelArgs),
     /// Run a pipeline again
     Rerun(rerun::RerunArgs),
+    /// Run a job again, in the same pipeline
+    Retry(retry::RetryArgs),
     /// Approve a job that waits for a person
     Approve(approve::ApproveArgs),
     /// Open a pipeline's page in a browser
@@ -148,6 +152,7 @@ impl Cli {
             Command::Watch(args) => in_runtime(watch::run(&args, &common()?, out)),
             Command::Cancel(args) => in_runtime(cancel::run(&args, &common()?, out)),
             Command::Rerun(args) => in_runtime(rerun::run(&args, &common()?, out)),
+            Command::Retry(args) => in_runtime(retry::run(&args, &common()?, out)),
             Command::Approve(args) => in_runtime(approve::run(&args, &common()?, out)),
             Command::Open(args) => in_runtime(open::run(&args, &common()?, out)),
             Command::Configure(command) => in_runtime(configure::run(command, &common()?, out)),

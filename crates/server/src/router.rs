@@ -84,6 +84,7 @@ fn rest() -> Router<App> {
             "/pipelines/{pipeline}/jobs/{job}/approve",
             post(jobs::approve),
         )
+        .route("/pipelines/{pipeline}/jobs/{job}/retry", post(jobs::retry))
         .route("/jobs", get(jobs::list))
         .route("/jobs/{job}", get(jobs::show).delete(jobs::cancel))
         .route("/jobs/{job}/stream", get(jobs::stream))

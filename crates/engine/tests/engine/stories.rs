@@ -329,3 +329,24 @@ async fn times_come_from_the_worlds_clock() {
     assert_eq!(ended.since(started), Duration::from_secs(90));
     ci.stop().await;
 }
+
+#[tokio::test]
+async fn a_retried_job_frees_what_was_skipped_because_of_it() {
+    let mut ci = Ci::start().await;
+    ci.stage.act("build", &[Act::Exit(2), Act::Exit(0)]);
+    let id = ci
+        .push(&config(&[("build", ""), ("deploy", "build")]))
+        .await;
+    ci.settled(id).await;
+    assert_eq!(ci.status(id).await, Status::Failure);
+    let build = ci.job(id, "build").await;
+    let retried = ci.engine.retry(build.id, Some("ada".into())).await.unwrap();
+    assert_eq!(retried.id, build.id);
+    assert_eq!(ci.settled(id).await, "build success\ndeploy success\n");
+    assert_eq!(ci.status(id).await, Status::Success);
+    assert_eq!(ci.job(id, "build").await.state.attempt(), 2);
+    let well = ci.engine.retry(build.id, None).await.unwrap_err();
+    assert!(well.is_conflict(), "{well}");
+    ci.swept().await;
+    ci.stop().await;
+}

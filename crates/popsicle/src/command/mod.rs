@@ -14,6 +14,7 @@ pub mod logs;
 pub mod open;
 pub mod repo;
 pub mod rerun;
+pub mod retry;
 pub mod run;
 pub mod secret;
 pub mod send_webhook;

@@ -72,6 +72,15 @@ pub(crate) async fn approve(
     Ok(Json(view::job(engine.approve(job.id, None).await?)))
 }
 
+/// `POST /pipelines/{pipeline}/jobs/{job}/retry`
+pub(crate) async fn retry(
+    State(engine): State<Engine>,
+    Path(path): Path<JobPath>,
+) -> Result<Json<Job>, ApiError> {
+    let job = of_pipeline(&engine, path).await?;
+    Ok(Json(view::job(engine.retry(job.id, None).await?)))
+}
+
 /// `GET /jobs`
 pub(crate) async fn list(
     State(engine): State<Engine>,

@@ -193,3 +193,42 @@ fn text_of(stream: &str) -> String {
         .map(|message| message["data"].as_str().unwrap().to_owned())
         .collect()
 }
+
+#[tokio::test]
+async fn a_failed_job_is_retried_in_its_pipeline() {
+    let ci = Ci::start().await;
+    let gate = ci.gate("gate");
+    // Fails at first, and well once there is a file.
+    let mark = gate.path.with_extension("mark");
+    let command = format!(
+        "echo try; test -e {0} || {{ touch {0}; exit 3; }}",
+        mark.display()
+    );
+    let pipeline = ci.push(&one_job(&command)).await;
+    assert_eq!(ci.until(pipeline, Status::is_ended).await, Status::Failure);
+    let job = ci.job(pipeline).await;
+    let path = format!("/pipelines/{pipeline}/jobs/{}", job.id);
+
+    let answer = ci.send(Method::POST, &format!("/api{path}/retry")).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert_eq!(answer.json()["job_name"], "build");
+    assert_eq!(ci.until(pipeline, Status::is_ended).await, Status::Success);
+    assert_eq!(ci.job(pipeline).await.state.attempt(), 2);
+    for query in ["?attempt=1", "?attempt=2", ""] {
+        let log = ci.get(&format!("{path}/log{query}")).await;
+        assert_eq!(log.text, "try\n", "{query}");
+    }
+    let steps = ci.get(&format!("{path}/steps?attempt=1")).await.json();
+    assert_eq!(steps[0]["exit_code"], 3, "{steps}");
+
+    ci.send(Method::POST, &format!("{path}/retry"))
+        .await
+        .refuses(409, "job `build` went well");
+    let other = ci.push_nothing().await;
+    ci.send(
+        Method::POST,
+        &format!("/pipelines/{other}/jobs/{}/retry", job.id),
+    )
+    .await
+    .refuses(404, "has no job");
+}

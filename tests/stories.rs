@@ -24,6 +24,7 @@ mod stories {
     mod limits;
     mod local;
     mod logs;
+    mod metrics;
     mod output;
     mod pages;
     mod push;

@@ -4,6 +4,7 @@
 mod cli;
 mod command;
 mod error;
+mod metrics;
 mod output;
 mod settings;
 mod telemetry;

@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use crate::api::metrics::MetricsText;
 use crate::error::ApiError;
 use crate::sparing::Sparing;
 
@@ -68,6 +69,8 @@ pub struct Parts {
     pub settings: ServerSettings,
     /// Time.
     pub world: Arc<dyn World>,
+    /// What `/metrics` shows; without it there is none.
+    pub metrics: Option<MetricsText>,
     /// Once canceled, open streams end. The same as [`serve`](crate::serve) is given.
     pub stop: CancellationToken,
 }
@@ -80,6 +83,7 @@ pub(crate) struct App {
     pub(crate) settings: Arc<ServerSettings>,
     pub(crate) world: Arc<dyn World>,
     pub(crate) stop: CancellationToken,
+    pub(crate) metrics: Option<MetricsText>,
     /// What is left of [`ServerSettings::bodies_limit_bytes`].
     pub(crate) bodies: Arc<Semaphore>,
     /// What is left of [`ServerSettings::followers`].
@@ -92,7 +96,11 @@ impl App {
     pub(crate) fn new(parts: Parts) -> Self {
         Self {
             bodies: Arc::new(Semaphore::new(parts.settings.bodies_limit_bytes)),
-            followers: Followers(Arc::new(Semaphore::new(parts.settings.followers))),
+            followers: Followers {
+                room: Arc::new(Semaphore::new(parts.settings.followers)),
+                most: parts.settings.followers,
+            },
+            metrics: parts.metrics,
             refusals: Arc::default(),
             engine: parts.engine,
             forges: parts.forges.into(),
@@ -110,12 +118,20 @@ impl App {
 
 /// Room for those who are told of what is yet to come.
 #[derive(Clone, Debug)]
-pub(crate) struct Followers(Arc<Semaphore>);
+pub(crate) struct Followers {
+    room: Arc<Semaphore>,
+    most: usize,
+}
 
 impl Followers {
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.most.saturating_sub(self.room.available_permits())
+    }
+
     /// A place for one more, for as long as it is kept.
     pub(crate) fn place(&self) -> Result<OwnedSemaphorePermit, ApiError> {
-        Arc::clone(&self.0).try_acquire_owned().map_err(|_| {
+        Arc::clone(&self.room).try_acquire_owned().map_err(|_| {
             ApiError::busy("too many follow logs and events already; try again in a moment")
         })
     }

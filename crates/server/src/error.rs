@@ -100,6 +100,13 @@ impl ApiError {
     }
 }
 
+impl ApiError {
+    /// Whether it is no fault of the caller's.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.status.is_server_error()
+    }
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         if let Some(cause) = &self.cause {

@@ -29,6 +29,7 @@ mod trace;
 mod ui;
 mod unsent;
 
+pub use api::metrics::MetricsText;
 pub use app::{Parts, ServerSettings};
 pub use router::router;
 pub use serve::serve;

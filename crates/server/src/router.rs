@@ -14,9 +14,7 @@ use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Pr
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::trace::TraceLayer;
 
-use crate::api::{
-    builds, contexts, events, health, jobs, logs, pipelines, projects, repos, runners, secrets,
-};
+use crate::api::{builds, contexts, events, health, jobs, logs, metrics, pipelines, projects, repos, runners, secrets};
 use crate::app::{App, Parts};
 use crate::error::ApiError;
 use crate::extract::BodyLimits;
@@ -52,6 +50,7 @@ pub fn router(parts: Parts) -> Router {
                         .on_failure(()),
                 )
                 .layer(PropagateRequestIdLayer::x_request_id())
+                .layer(from_fn(metrics::count))
                 .layer(from_fn(guard::careful))
                 .layer(CompressionLayer::new().compress_when(worth_it()))
                 .layer(CatchPanicLayer::custom(ApiError::panicked)),
@@ -120,6 +119,7 @@ fn rest() -> Router<App> {
         .route("/events", get(events::stream))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
+        .route("/metrics", get(metrics::show))
 }
 
 async fn no_such_address(request: Request) -> ApiError {

@@ -18,7 +18,7 @@ use sqlx::SqliteConnection;
 use crate::job::{self, Member};
 use crate::report::{self, NewReport};
 use crate::write::Write;
-use crate::{Job, Pipeline, Result, Store, StoreError, attempt, pipeline, unreadable};
+use crate::{Job, Pipeline, Result, Store, StoreError, attempt, measure, pipeline, unreadable};
 
 /// A change of one pipeline, under way. Dropping it undoes it.
 pub(crate) struct Change {
@@ -106,6 +106,9 @@ impl Change {
 
     /// The preparation has come that far.
     pub(crate) fn prepare(&mut self, preparation: Preparation) {
+        if let Preparation::Preparing { since } = self.pipeline.preparation {
+            self.write.took(measure::PREPARED, since, self.at);
+        }
         self.pipeline.preparation = preparation;
     }
 
@@ -215,6 +218,16 @@ impl Change {
             return Ok(());
         }
         self.changed.insert(place);
+        match (&before, &event) {
+            (JobState::Queued { since, .. }, JobEvent::Claim { at, .. }) => {
+                self.write.took(measure::QUEUED, *since, *at);
+            }
+            (
+                JobState::Running { since, .. },
+                JobEvent::Finish { at, .. } | JobEvent::Lose { at },
+            ) => self.write.took(measure::RAN, *since, *at),
+            (_, _) => {}
+        }
         let steps = attempt::follow(self.write.connection(), job, &before, &event).await?;
         self.events.extend(steps);
         let told = |state: &JobState| (state.status(), state.attempt());

@@ -14,7 +14,7 @@ use model::{
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use crate::write::{FEW, ROWS, Write};
-use crate::{Result, Store, StoreError, json};
+use crate::{Result, Store, StoreError, json, measure};
 
 /// A report that a forge is to be given now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -164,7 +164,9 @@ impl Store {
         if updated == 0 {
             return Err(StoreError::not_found("waiting report", &id));
         }
-        write.commit().await
+        write.commit().await?;
+        measure::reported("retried");
+        Ok(())
     }
 
     async fn settle_report(
@@ -203,7 +205,9 @@ impl Store {
         .bind(now.as_millis())
         .execute(write.connection())
         .await?;
-        write.commit().await
+        write.commit().await?;
+        measure::reported(fate.word());
+        Ok(())
     }
 }
 

@@ -1,16 +1,21 @@
 //! One write transaction at a time, and what its changes tell once it is durable.
 
+use std::time::Instant;
+
 use model::{Event, EventBody, EventId, PipelineId, Timestamp};
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection, Transaction};
 use tokio::sync::{OwnedMutexGuard, broadcast};
 
-use crate::{Result, Store, StoreError, json};
+use crate::{Result, Store, StoreError, json, measure};
 
 /// A write transaction. Dropping it undoes it.
 pub(crate) struct Write {
     transaction: Transaction<'static, Sqlite>,
     events: Vec<Event>,
     feed: broadcast::Sender<Event>,
+    /// How long things took that this transaction tells the end of: the histogram's name, and seconds.
+    spans: Vec<(&'static str, f64)>,
+    begun: Instant,
     /// Held until the events are told, so that they are told in the order in which they are stored.
     turn: OwnedMutexGuard<()>,
 }
@@ -28,6 +33,8 @@ impl Store {
         Ok(Write {
             transaction,
             events: Vec::new(),
+            spans: Vec::new(),
+            begun: Instant::now(),
             feed: self.0.feed.clone(),
             turn,
         })
@@ -37,6 +44,11 @@ impl Store {
 impl Write {
     pub(crate) fn connection(&mut self) -> &mut SqliteConnection {
         &mut self.transaction
+    }
+
+    /// Something took from then to then; measured once the transaction is durable.
+    pub(crate) fn took(&mut self, histogram: &'static str, from: Timestamp, to: Timestamp) {
+        self.spans.push((histogram, to.since(from).as_secs_f64()));
     }
 
     /// Stores events of one pipeline, in order; they are told once the transaction is durable.
@@ -100,11 +112,14 @@ impl Write {
         let Self {
             transaction,
             events,
+            spans,
+            begun,
             feed,
             turn,
         } = self;
         let committing = tokio::spawn(async move {
             transaction.commit().await?;
+            measure::committed(begun.elapsed(), &events, &spans);
             for event in events {
                 // Nobody may be listening.
                 let _ = feed.send(event);

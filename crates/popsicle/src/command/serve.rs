@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::ServeArgs;
 use crate::error::{Exit, Failure};
 use crate::settings::{Settings, namespace, secrets_keys, webhook_secret, webhook_secret_path};
+use crate::metrics::Recorder;
 use crate::wiring;
 
 /// How long the engine and the store may take to stop. Whatever they leave, the next start finds.
@@ -36,6 +37,7 @@ pub async fn run(_: ServeArgs, settings: Settings) -> Result<Exit, Failure> {
 }
 
 async fn serve(settings: &Settings, stop: CancellationToken) -> Result<Exit, Failure> {
+    let recorder = Recorder::install()?;
     let listener = listen(settings).await?;
     let address = listener
         .local_addr()
@@ -83,6 +85,7 @@ async fn serve(settings: &Settings, stop: CancellationToken) -> Result<Exit, Fai
             ..ServerSettings::default()
         },
         world: Arc::new(SystemWorld),
+        metrics: Some(recorder.text()),
         stop: stop.clone(),
     };
     tracing::info!(
@@ -96,7 +99,13 @@ async fn serve(settings: &Settings, stop: CancellationToken) -> Result<Exit, Fai
         "popsicle {} serves",
         env!("CARGO_PKG_VERSION"),
     );
-    let mut serving = pin!(server::serve(listener, server::router(parts), stop.clone()));
+    let mut serving = pin!(async {
+        let serving = server::serve(listener, server::router(parts), stop.clone());
+        tokio::select! {
+            served = serving => served,
+            never = recorder.keep() => match never {},
+        }
+    });
     let served = tokio::select! {
         served = &mut serving => served,
         // Better to be started again than to take webhooks that nobody works on.

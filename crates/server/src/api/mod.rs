@@ -6,6 +6,7 @@ pub(crate) mod events;
 pub(crate) mod health;
 pub(crate) mod jobs;
 pub(crate) mod logs;
+pub(crate) mod metrics;
 pub(crate) mod page;
 pub(crate) mod pipelines;
 pub(crate) mod projects;

@@ -13,6 +13,7 @@ use forge::{Forge, Received, WebhookError};
 use http::{HeaderMap, StatusCode};
 use model::ForgeKind;
 
+use crate::api::metrics;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::extract::{BodyLimits, discard, read_body};
@@ -30,6 +31,7 @@ pub(crate) async fn receive(
     if let Err(error) = &taken {
         tell(&app, &parts.headers, error);
     }
+    metrics::webhook("github", &taken);
     taken
 }
 

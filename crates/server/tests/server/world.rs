@@ -90,6 +90,7 @@ impl Ci {
             forges,
             settings,
             world: Arc::new(SystemWorld),
+            metrics: None,
             stop: stop.clone(),
         });
         let serving = tokio::spawn(server::serve(listener, router, stop.clone()));

@@ -7,7 +7,7 @@ use model::Timestamp;
 
 use super::index::{self, Record};
 use super::{Paths, at};
-use crate::Result;
+use crate::{Result, measure};
 
 /// At least every so many bytes the index has a record.
 const STRIDE: u64 = 64 << 10;
@@ -97,7 +97,9 @@ impl LogWriter {
     pub fn append(&mut self, text: &[u8]) -> Result<()> {
         let (resume, records, indexed) = (self.resume, self.records, self.indexed);
         let appended = self.append_pieces(text);
-        if appended.is_err() {
+        if appended.is_ok() {
+            measure::logged(text.len());
+        } else {
             (self.resume, self.records, self.indexed) = (resume, records, indexed);
             // What fit is cut off again; if even that fails, taking up cuts it. The text goes first: a
             // record of text that is not there does not count.

@@ -12,6 +12,13 @@ pub trait World: Send + Sync + fmt::Debug {
 
     /// A new random (version 4) UUID.
     fn uuid(&self) -> JobUuid;
+
+    /// A new secret that nobody can guess.
+    fn secret(&self) -> [u8; 32] {
+        let mut secret = [0; 32];
+        getrandom::fill(&mut secret).expect("a system that runs a server has random numbers");
+        secret
+    }
 }
 
 /// The machine's clock and its random numbers.

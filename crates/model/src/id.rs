@@ -56,6 +56,11 @@ number_id!(
     "runner number"
 );
 number_id!(
+    /// A token's number; no secret.
+    TokenId,
+    "token number"
+);
+number_id!(
     /// An event's place in the one sequence of all events.
     EventId,
     "event number"

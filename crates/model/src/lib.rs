@@ -17,6 +17,7 @@ mod report;
 mod secret;
 mod step;
 mod time;
+mod token;
 mod trigger;
 
 pub use event::{Event, EventBody};
@@ -26,7 +27,9 @@ pub use id::{
     AttemptKey, EventId, JobId, JobUuid, ParseIdError, PipelineId, RepoId, ReportId, RunnerId,
 };
 pub use graph::{Node, NotRetriable, Readiness, retry, settle};
-pub use id::{AttemptKey, EventId, JobId, JobUuid, ParseIdError, PipelineId, ReportId, RunnerId};
+pub use id::{
+    AttemptKey, EventId, JobId, JobUuid, ParseIdError, PipelineId, ReportId, RunnerId, TokenId,
+};
 pub use job::{IllegalTransition, JobEvent, JobState, advance};
 pub use name::{CommitSha, ContextName, GitRef, InvalidName, RepoName, VariableName};
 pub use outcome::{CancelReason, Failure, Fault, FaultKind, Outcome, OutcomeKind};
@@ -40,6 +43,7 @@ pub use report::{CommitState, CommitStatus};
 pub use secret::{SecretOwner, SecretValue};
 pub use step::StepState;
 pub use time::Timestamp;
+pub use token::TokenScope;
 pub use trigger::{
     Delivery, ForgeKind, Origin, ParameterValue, PullRequest, Rerun, RerunFrom, Trigger,
     TriggerKind,

@@ -37,6 +37,7 @@ mod retry;
 mod runner;
 mod secret;
 mod step;
+mod token;
 mod unreadable;
 mod write;
 
@@ -63,6 +64,7 @@ pub use report::{DueReport, Except};
 pub use runner::{NewRunner, Runner, RunnerPatch};
 pub use secret::Secret;
 pub use step::{Step, StepChange};
+pub use token::{NewToken, TOKEN_PREFIX, Token, TokenText};
 
 /// A result of the store's.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;

@@ -64,6 +64,7 @@ pub(crate) enum List {
     Jobs,
     Projects,
     Repos,
+    Tokens,
 }
 
 impl List {
@@ -73,6 +74,7 @@ impl List {
             Self::Jobs => "j",
             Self::Projects => "r",
             Self::Repos => "h",
+            Self::Tokens => "t",
         }
     }
 }

@@ -3,7 +3,7 @@
 use model::{InvalidName, RunnerId, Timestamp};
 use sqlx::SqliteConnection;
 
-use crate::{Result, Store, StoreError, json};
+use crate::{Result, Store, StoreError, TokenText, json, token};
 
 /// One runner.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,22 +151,28 @@ impl Store {
     pub async fn add_runner(&self, new: &NewRunner, now: Timestamp) -> Result<Runner> {
         check_host(&new.host)?;
         let mut write = self.write().await?;
-        let row: Option<Row> = sqlx::query_as(concat!(
-            "INSERT INTO runners (host, active, local, labels, capacity, created_at) \
-             VALUES ($1, TRUE, FALSE, $2, $3, $4) ON CONFLICT (host) DO NOTHING RETURNING ",
-            columns!()
-        ))
-        .bind(&new.host)
-        .bind(json::write(&new.labels))
-        .bind(new.capacity)
-        .bind(now.as_millis())
-        .fetch_optional(write.connection())
-        .await?;
-        let runner = row
-            .ok_or_else(|| StoreError::HostTaken(new.host.clone()))?
-            .try_into()?;
+        let runner = insert(write.connection(), new, now).await?;
         write.commit().await?;
         Ok(runner)
+    }
+
+    /// Adds a runner with a token of its own, whose text is nowhere but in the answer.
+    ///
+    /// # Errors
+    /// Where the name can't be a host's, or another runner has it.
+    pub async fn add_runner_with_token(
+        &self,
+        new: &NewRunner,
+        secret: [u8; 32],
+        now: Timestamp,
+    ) -> Result<(Runner, TokenText)> {
+        check_host(&new.host)?;
+        let mut write = self.write().await?;
+        let runner = insert(write.connection(), new, now).await?;
+        let text =
+            token::of_runner(write.connection(), runner.id, &runner.host, secret, now).await?;
+        write.commit().await?;
+        Ok((runner, text))
     }
 
     /// Changes a runner. An inactive one goes on with the jobs it has and is given no more.
@@ -220,6 +226,26 @@ impl Store {
             .await?;
         write.commit().await
     }
+}
+
+async fn insert(
+    database: &mut SqliteConnection,
+    new: &NewRunner,
+    now: Timestamp,
+) -> Result<Runner> {
+    let row: Option<Row> = sqlx::query_as(concat!(
+        "INSERT INTO runners (host, active, local, labels, capacity, created_at) \
+         VALUES ($1, TRUE, FALSE, $2, $3, $4) ON CONFLICT (host) DO NOTHING RETURNING ",
+        columns!()
+    ))
+    .bind(&new.host)
+    .bind(json::write(&new.labels))
+    .bind(new.capacity)
+    .bind(now.as_millis())
+    .fetch_optional(database)
+    .await?;
+    row.ok_or_else(|| StoreError::HostTaken(new.host.clone()))?
+        .try_into()
 }
 
 /// The runner was heard of.

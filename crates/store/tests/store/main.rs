@@ -17,5 +17,6 @@ mod repos;
 mod retries;
 mod runners;
 mod secrets;
+mod tokens;
 mod unreadable;
 mod world;

@@ -33,5 +33,6 @@ mod stories {
     mod sources;
     mod telemetry;
     mod terminal;
+    mod tokens;
     mod webhooks;
 }

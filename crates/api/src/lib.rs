@@ -16,6 +16,7 @@ mod project;
 mod repo;
 mod runner;
 mod secret;
+mod token;
 mod webhook;
 
 pub use build::{Build, BuildAnswer, BuildLogsQuery, BuildQuery, BuildStatus, NewBuild};
@@ -31,6 +32,8 @@ pub use project::{Project, ProjectRun};
 pub use repo::{NewRepo, Repo};
 pub use runner::{NewRunner, Runner, RunnerPatch};
 pub use secret::{Context, ContextPatch, NewContext, Secret, SecretOf, SecretQuery, SetSecret};
+pub use runner::{NewRunner, Runner, RunnerPatch, RunnerWithToken};
+pub use token::{CreatedToken, NewToken, Token};
 pub use webhook::WebhookAnswer;
 
 /// One message of `GET /events`: its SSE id is [`Event::id`](model::Event), its data is this JSON.

@@ -22,7 +22,7 @@ pub struct Runner {
     pub capacity: u32,
 }
 
-/// The body of `POST /runners`; the answer is `201` with the new [`Runner`].
+/// The body of `POST /runners`; the answer is `201` with a [`RunnerWithToken`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NewRunner {
@@ -36,7 +36,8 @@ pub struct NewRunner {
     pub capacity: Option<u32>,
 }
 
-/// The body of `PATCH /runners/{id}`: what is absent stays as it is. The answer is the [`Runner`].
+/// The body of `PATCH /runners/{id}`: what is absent stays as it is. The answer is
+/// the [`Runner`], with its new token where one was asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunnerPatch {
@@ -49,4 +50,18 @@ pub struct RunnerPatch {
     /// How many jobs it runs at once at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity: Option<u32>,
+    /// Whether it gets a new token, and those that it had open nothing any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rotate_token: bool,
+}
+
+/// A runner, and its token where that is new: nobody is shown that again.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunnerWithToken {
+    /// The runner.
+    #[serde(flatten)]
+    pub runner: Runner,
+    /// What the runner sends as `Authorization: Bearer …`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
 }

@@ -16,6 +16,9 @@ pub enum ClientError {
         /// What is wrong with it.
         why: String,
     },
+    /// What was given as a token can be none.
+    #[error("what was given as a token can't be one: it has characters that no token has")]
+    BadToken,
     /// This machine can't make requests of that kind.
     #[error("could not set up requests: {0}")]
     Setup(String),
@@ -79,6 +82,10 @@ impl ClientError {
             Self::TimedOut { .. } | Self::Lost { .. } => {
                 Some("try again; the server's own log says more")
             }
+            Self::Refused { status: 401, .. } => {
+                Some("set POPSICLE_TOKEN, or name a file that holds the token with --token-file")
+            }
+            Self::BadToken => Some("a token looks like pop_1_0123abcd…"),
             Self::Setup(_) | Self::Refused { .. } => None,
         }
     }
@@ -88,6 +95,7 @@ impl ClientError {
         match self {
             Self::Refused { status, .. } => *status == 404,
             Self::BadUrl { .. }
+            | Self::BadToken
             | Self::Setup(_)
             | Self::Unreachable { .. }
             | Self::TimedOut { .. }
@@ -101,7 +109,9 @@ impl ClientError {
         match self {
             Self::Unreachable { .. } | Self::TimedOut { .. } | Self::Lost { .. } => true,
             Self::Refused { status, .. } => matches!(status, 429 | 502..=504),
-            Self::BadUrl { .. } | Self::Setup(_) | Self::NotPopsicle { .. } => false,
+            Self::BadUrl { .. } | Self::BadToken | Self::Setup(_) | Self::NotPopsicle { .. } => {
+                false
+            }
         }
     }
 }

@@ -1,11 +1,15 @@
 //! One method a route.
 
 use api::{
+use model::{HostedName, JobId, PipelineId, RepoName, RerunFrom, TokenId};
     BuildAnswer, Health, Limit, NewBuild, NewPipeline, NewRepo, NewRunner, PageQuery, Pipeline,
     PipelineDetail, PipelineQuery, Project, Readiness, Repo, RerunRequest, Runner, Step,
     WebhookAnswer,
 };
-use model::{HostedName, JobId, PipelineId, RepoName, RerunFrom};
+    CreatedToken, Health, Limit, NewPipeline, NewRunner, NewToken, PageQuery, Pipeline,
+    PipelineDetail, PipelineQuery, Project, Readiness, RerunRequest, Runner, RunnerWithToken, Step,
+    Token, WebhookAnswer,
+};
 use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
 use serde::Serialize;
@@ -111,8 +115,24 @@ impl Client {
         self.all(&["runners"]).await
     }
 
-    /// Registers a runner.
-    pub async fn add_runner(&self, runner: &NewRunner) -> Result<Runner, ClientError> {
+    /// Every token, newest first.
+    pub async fn tokens(&self) -> Result<Vec<Token>, ClientError> {
+        self.all(&["tokens"]).await
+    }
+
+    /// Makes a token.
+    pub async fn create_token(&self, token: &NewToken) -> Result<CreatedToken, ClientError> {
+        self.post(&["tokens"], token).await
+    }
+
+    /// Lets a token open nothing from now on.
+    pub async fn revoke_token(&self, id: TokenId) -> Result<Token, ClientError> {
+        let request = self.request(Method::DELETE, &["tokens", &id.to_string()]);
+        Ok(self.answer(request).await?.0)
+    }
+
+    /// Registers a runner; the answer has its token.
+    pub async fn add_runner(&self, runner: &NewRunner) -> Result<RunnerWithToken, ClientError> {
         self.post(&["runners"], runner).await
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use api::ErrorBody;
-use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -34,6 +34,8 @@ const ERROR_LIMIT: usize = 64 << 10;
 pub struct Client {
     http: reqwest::Client,
     base: Url,
+    /// What is sent as `Authorization`; never printed.
+    authorization: Option<HeaderValue>,
 }
 
 impl Client {
@@ -72,7 +74,23 @@ impl Client {
         let http = builder
             .build()
             .map_err(|error| ClientError::Setup(root_cause(&error)))?;
-        Ok(Self { http, base })
+        Ok(Self {
+            http,
+            base,
+            authorization: None,
+        })
+    }
+
+    /// The same, who sends that token with each request.
+    ///
+    /// # Errors
+    /// [`ClientError::BadToken`] where that can be no token.
+    pub fn with_token(mut self, token: &str) -> Result<Self, ClientError> {
+        let value = HeaderValue::try_from(format!("Bearer {token}"));
+        let mut value = value.map_err(|_| ClientError::BadToken)?;
+        value.set_sensitive(true);
+        self.authorization = Some(value);
+        Ok(self)
     }
 
     /// The address of the server, without a password.
@@ -93,7 +111,11 @@ impl Client {
     }
 
     pub(crate) fn request(&self, method: Method, segments: &[&str]) -> RequestBuilder {
-        self.http.request(method, self.url(segments))
+        let request = self.http.request(method, self.url(segments));
+        match &self.authorization {
+            Some(value) => request.header(AUTHORIZATION, value.clone()),
+            None => request,
+        }
     }
 
     pub(crate) async fn get<T: DeserializeOwned>(

@@ -11,7 +11,7 @@ use crate::command::{
     approve, cancel, completions, config, configure, context, doctor, hook, init, list, logs, open,
     repo, rerun, run, secret, send_webhook, serve, shim, watch,
     approve, cancel, completions, config, configure, doctor, init, list, logs, open, rerun, retry,
-    run, send_webhook, serve, shim, watch,
+    run, send_webhook, serve, shim, token, watch,
 };
 use crate::error::{Exit, Failure};
 use crate::output::Output;
@@ -64,6 +64,9 @@ enum Command {
     /// Manage contexts: sets of secrets for the jobs that ask for them
     #[command(subcommand)]
     Context(context::ContextCommand),
+    /// Manage what opens a server that asks for tokens
+    #[command(subcommand)]
+    Token(token::TokenCommand),
     /// Check a pipeline's config
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -163,6 +166,13 @@ impl Cli {
             },
             Command::Secret(command) => in_runtime(secret::run(command, &common()?, out)),
             Command::Context(command) => in_runtime(context::run(command, &common()?, out)),
+            Command::Token(command) => {
+                let mut settings = common()?;
+                if !token::asks_server(&settings) {
+                    settings = load(global, Scope::Serve)?;
+                }
+                in_runtime(token::run(command, &settings, out))
+            }
             Command::SendWebhook(args) => {
                 // The secret that it signs with is the server's.
                 let settings = load(global, Scope::Serve)?;

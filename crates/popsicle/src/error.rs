@@ -89,7 +89,7 @@ impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         // What the caller named is not there, or can't be done: that is the caller's to mend.
         let exit = match &error {
-            ClientError::BadUrl { .. } => Exit::Usage,
+            ClientError::BadUrl { .. } | ClientError::BadToken => Exit::Usage,
             ClientError::Refused {
                 status: 400 | 404 | 409 | 422,
                 ..

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::api::metrics::MetricsText;
+use crate::auth::Auth;
 use crate::error::ApiError;
 use crate::sparing::Sparing;
 
@@ -22,6 +23,8 @@ pub struct ServerSettings {
     /// What this machine is called by others. With `public_url`, `localhost` and addresses, the only
     /// names that it answers to.
     pub host_name: Option<String>,
+    /// Who is asked for a token.
+    pub auth: Auth,
     /// How large a webhook may be, in bytes. GitHub sends 25 MiB at most.
     pub webhook_limit_bytes: usize,
     /// How large the body of any other request may be, in bytes.
@@ -50,6 +53,7 @@ impl Default for ServerSettings {
         Self {
             public_url: None,
             host_name: None,
+            auth: Auth::default(),
             webhook_limit_bytes: 25 << 20,
             body_limit_bytes: 1 << 20,
             bodies_limit_bytes: 256 << 20,

@@ -101,6 +101,16 @@ impl ApiError {
 }
 
 impl ApiError {
+    /// The status that it is answered with.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// What people are told.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Whether it is no fault of the caller's.
     pub(crate) fn is_ours(&self) -> bool {
         self.status.is_server_error()

@@ -7,6 +7,7 @@
 //! - `git/` is git's smart HTTP;
 //! - `ui/` are the pages for people;
 //! - `extract/` does the protocol, so that a handler is only the sentence;
+//! - `auth` asks for tokens;
 //! - `guard` turns away what a browser was tricked into sending;
 //! - `error` is the one shape of everything that went wrong;
 //! - `sparing` counts log lines that strangers cause;
@@ -17,6 +18,7 @@
 
 mod api;
 mod app;
+mod auth;
 mod error;
 mod extract;
 mod git;
@@ -31,5 +33,6 @@ mod unsent;
 
 pub use api::metrics::MetricsText;
 pub use app::{Parts, ServerSettings};
+pub use auth::Auth;
 pub use router::router;
 pub use serve::serve;

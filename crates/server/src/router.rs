@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{FromRef, Request};
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{get, patch, post, put};
+use axum::routing::{delete, get, patch, post, put};
 use http::StatusCode;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -19,6 +19,11 @@ use crate::app::{App, Parts};
 use crate::error::ApiError;
 use crate::extract::BodyLimits;
 use crate::{git, guard, hooks, trace, ui};
+use crate::api::{events, health, jobs, logs, metrics, pipelines, projects, runners, tokens};
+use crate::app::{App, Parts};
+use crate::error::ApiError;
+use crate::extract::BodyLimits;
+use crate::{auth, guard, hooks, trace, ui};
 
 /// Everything that the server answers, ready for [`serve`](crate::serve).
 pub fn router(parts: Parts) -> Router {
@@ -33,6 +38,7 @@ pub fn router(parts: Parts) -> Router {
         .route("/git/{folder}/git-receive-pack", post(git::receive_pack))
         .merge(rest())
         .nest("/api", rest())
+        .layer(from_fn_with_state(app.clone(), auth::check))
         .layer(from_fn_with_state(app.clone(), guard::only_our_names))
         .layer(guard::same_site(&app.settings))
         .merge(doors())
@@ -116,6 +122,8 @@ fn rest() -> Router<App> {
             "/contexts/{context}/variables/{variable}",
             put(contexts::set).delete(contexts::unset),
         )
+        .route("/tokens", get(tokens::list).post(tokens::create))
+        .route("/tokens/{token}", delete(tokens::revoke))
         .route("/events", get(events::stream))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))

@@ -56,7 +56,11 @@ pub async fn run(
             if json {
                 out.json(&runner)?;
             } else {
-                out.line(line(&runner))?;
+                out.line(line(&runner.runner))?;
+                if let Some(token) = &runner.token {
+                    out.say("its token, which is not shown again:");
+                    out.say(clean(token));
+                }
             }
         }
         ConfigureCommand::ListRunners { json } => {

@@ -20,6 +20,7 @@ pub mod secret;
 pub mod send_webhook;
 pub mod serve;
 pub mod shim;
+pub mod token;
 pub mod watch;
 
 mod jobs;
@@ -29,7 +30,20 @@ use client::Client;
 use crate::error::Failure;
 use crate::settings::Settings;
 
-/// A client of the server that the settings name.
+/// A client of the server that the settings name, with their token.
 fn connect(settings: &Settings) -> Result<Client, Failure> {
-    Ok(Client::new(&settings.server_url)?)
+    let client = Client::new(&settings.server_url)?;
+    if let Some(token) = &settings.token {
+        return Ok(client.with_token(token.value.expose())?);
+    }
+    let Some(file) = &settings.token_file else {
+        return Ok(client);
+    };
+    let text = std::fs::read_to_string(&file.value).map_err(|error| {
+        Failure::usage(format_args!(
+            "can't read the token file {}: {error}",
+            file.value.display()
+        ))
+    })?;
+    Ok(client.with_token(text.trim())?)
 }

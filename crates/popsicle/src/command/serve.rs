@@ -13,6 +13,8 @@ use engine::{Engine, EngineTasks, SystemWorld};
 use rustix::fs::FlockOperation;
 use server::ServerSettings;
 use store::{Keyring, Logs, Store};
+use server::{Auth, ServerSettings};
+use store::{Logs, Store};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -21,6 +23,7 @@ use crate::cli::ServeArgs;
 use crate::error::{Exit, Failure};
 use crate::settings::{Settings, namespace, secrets_keys, webhook_secret, webhook_secret_path};
 use crate::metrics::Recorder;
+use crate::settings::{AuthChoice, Settings, namespace, webhook_secret, webhook_secret_path};
 use crate::wiring;
 
 /// How long the engine and the store may take to stop. Whatever they leave, the next start finds.
@@ -82,6 +85,10 @@ async fn serve(settings: &Settings, stop: CancellationToken) -> Result<Exit, Fai
                 .to_str()
                 .ok()
                 .map(str::to_owned),
+            auth: match *settings.auth {
+                AuthChoice::None => Auth::None,
+                AuthChoice::Token => Auth::Token,
+            },
             ..ServerSettings::default()
         },
         world: Arc::new(SystemWorld),

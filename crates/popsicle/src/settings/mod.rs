@@ -25,7 +25,7 @@ use url::{Host, Url};
 pub use flags::{Flags, Given, Global, Running, Serving};
 pub use kept::{namespace, secrets_keys, webhook_secret, webhook_secret_path};
 pub use table::Scope;
-pub use value::{ExecutorChoice, LogFormat};
+pub use value::{AuthChoice, ExecutorChoice, LogFormat};
 
 /// Everything that can be set. Paths are absolute.
 #[derive(Clone, Debug)]
@@ -34,13 +34,19 @@ pub struct Settings {
     pub file: Option<PathBuf>,
     /// The server that client commands talk to.
     pub server_url: Sourced<String>,
+    /// What opens it, if it was set.
+    pub token: Option<Sourced<Token>>,
+    /// The file that holds what opens it, if it was set.
+    pub token_file: Option<Sourced<PathBuf>>,
     /// The form of our own log lines.
     pub log_format: Sourced<LogFormat>,
     /// Which of our own log lines are written.
     pub log: Sourced<String>,
     /// Where the server listens.
     pub listen: Sourced<SocketAddr>,
-    /// Whether it may listen beyond loopback.
+    /// Who is asked for a token.
+    pub auth: Sourced<AuthChoice>,
+    /// Whether it may listen beyond loopback though nobody is.
     pub allow_unauthenticated: Sourced<bool>,
     /// Under which address people reach the server; see [`Settings::public_url`].
     pub public_url: Option<Sourced<Url>>,
@@ -156,9 +162,20 @@ impl Settings {
         let cores = |millicpus: u64| format!("{}.{:03}", millicpus / 1000, millicpus % 1000);
         vec![
             plain!(SERVER_URL, server_url, without_password(&self.server_url)),
+            maybe(
+                &table::TOKEN,
+                self.token.as_ref().map(|token| (hidden(), &token.source)),
+            ),
+            maybe(
+                &table::TOKEN_FILE,
+                self.token_file
+                    .as_ref()
+                    .map(|file| (file.value.display().to_string(), &file.source)),
+            ),
             plain!(LOG_FORMAT, log_format),
             plain!(LOG, log),
             plain!(LISTEN, listen),
+            plain!(AUTH, auth),
             plain!(ALLOW_UNAUTHENTICATED, allow_unauthenticated),
             maybe(
                 &table::PUBLIC_URL,
@@ -380,7 +397,7 @@ impl SettingsError {
                 None => "`popsicle serve --help` lists the settings; a key is a flag's name with `_` for `-`".into(),
             }),
             Self::Open { .. } => Some(
-                "listen on 127.0.0.1 behind a proxy that asks who is there, or say --allow-unauthenticated (POPSICLE_ALLOW_UNAUTHENTICATED=true)"
+                "ask everybody for a token with --auth token (POPSICLE_AUTH=token), listen on 127.0.0.1 behind a proxy that asks who is there, or say --allow-unauthenticated (POPSICLE_ALLOW_UNAUTHENTICATED=true)"
                     .into(),
             ),
             Self::Value {

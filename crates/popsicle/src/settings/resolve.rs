@@ -10,7 +10,7 @@ use forge::{Secret, Token};
 use super::file::SettingsFile;
 use super::flags::Given;
 use super::table::{self, Default, Form, Row, Scope, Variable};
-use super::value::{self, Expected};
+use super::value::{self, AuthChoice, Expected};
 use super::{Settings, SettingsError, Source, Sourced};
 
 /// Looks up an environment variable.
@@ -59,12 +59,15 @@ fn resolve(sources: &Sources<'_>) -> Result<Settings, SettingsError> {
             std::path::absolute(path).unwrap_or_else(|_| path.clone())
         }),
         server_url: sources.value(&table::SERVER_URL, |text| Ok(text.to_owned()))?,
+        token: sources.maybe(&table::TOKEN, |text| value::word(text).map(Token::new))?,
+        token_file: sources.maybe(&table::TOKEN_FILE, value::path)?,
         log_format: sources.value(&table::LOG_FORMAT, str::parse)?,
         log: sources.or(&table::LOG, value::word, || match sources.scope {
             Scope::Serve => "info".into(),
             Scope::Jobs | Scope::Everywhere => "warn".into(),
         })?,
         listen: sources.value(&table::LISTEN, value::listen)?,
+        auth: sources.value(&table::AUTH, str::parse)?,
         allow_unauthenticated: sources.value(&table::ALLOW_UNAUTHENTICATED, value::switch)?,
         public_url: sources.maybe(&table::PUBLIC_URL, value::http_url)?,
         database_url: sources.or(&table::DATABASE_URL, value::database_url, || {
@@ -106,7 +109,11 @@ fn resolve(sources: &Sources<'_>) -> Result<Settings, SettingsError> {
         value: listen,
         source,
     } = &settings.listen;
-    if !listen.ip().is_loopback() && !*settings.allow_unauthenticated {
+    let is_guarded = match *settings.auth {
+        AuthChoice::Token => true,
+        AuthChoice::None => listen.ip().is_loopback(),
+    };
+    if !is_guarded && !*settings.allow_unauthenticated {
         return Err(SettingsError::Open {
             listen: *listen,
             origin: source.clone(),
@@ -441,6 +448,9 @@ mod tests {
         assert!(error.hint().unwrap().contains("--allow-unauthenticated"));
         let flags = [("allow_unauthenticated", "true")];
         assert!(load(&flags, &open, Scope::Serve).is_ok());
+        assert!(load(&[("auth", "token")], &open, Scope::Serve).is_ok());
+        assert!(load(&[("auth", "none")], &open, Scope::Serve).is_err());
+        assert!(load(&[("auth", "maybe")], &[], Scope::Serve).is_err());
     }
 
     #[test]
@@ -486,6 +496,7 @@ mod tests {
     fn no_secret_is_ever_shown() {
         let settings = serve(&[
             ("GITHUB_TOKEN", "hunter2"),
+            ("POPSICLE_TOKEN", "hunter2"),
             ("WEBHOOK_SECRET", "hunter2"),
             (
                 "POPSICLE_SECRETS_KEY",
@@ -493,7 +504,8 @@ mod tests {
             ),
             ("POPSICLE_SERVER_URL", "http://me:hunter2@ci"),
         ]);
-        let shown = format!("{:?} {:?}", settings.shown(), settings.github_token);
+        let tokens = (&settings.github_token, &settings.token);
+        let shown = format!("{:?} {tokens:?}", settings.shown());
         assert!(!shown.contains("hunter2"), "{shown}");
         let shown = format!("{:?}", settings.secrets_key);
         assert!(!shown.contains("hunter2"), "{shown}");

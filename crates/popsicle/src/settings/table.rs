@@ -108,6 +108,26 @@ table! {
         help: "Server to talk to",
         default: Default::Text("http://localhost:5000"),
     };
+    /// What opens the server that client commands talk to.
+    TOKEN = Row {
+        name: "token",
+        flag: None,
+        env: &[same("POPSICLE_TOKEN")],
+        scope: Scope::Everywhere,
+        value_name: Some("TOKEN"),
+        help: "Token for the server to talk to",
+        default: Default::Unset,
+    };
+    /// The file that holds it.
+    TOKEN_FILE = Row {
+        name: "token_file",
+        flag: Some("token-file"),
+        env: &[same("POPSICLE_TOKEN_FILE")],
+        scope: Scope::Everywhere,
+        value_name: Some("FILE"),
+        help: "File that holds the token for the server to talk to",
+        default: Default::Unset,
+    };
     /// How our own log lines look.
     LOG_FORMAT = Row {
         name: "log_format",
@@ -141,6 +161,16 @@ table! {
         value_name: Some("ADDRESS:PORT"),
         help: "Where to listen; port 0 picks a free one",
         default: Default::Text("127.0.0.1:5000"),
+    };
+    /// Who is asked for a token.
+    AUTH = Row {
+        name: "auth",
+        flag: Some("auth"),
+        env: &[same("POPSICLE_AUTH")],
+        scope: Scope::Serve,
+        value_name: Some("none|token"),
+        help: "Whether all but webhooks and health checks need a token",
+        default: Default::Text("none"),
     };
     /// Whether the server may listen beyond loopback.
     ALLOW_UNAUTHENTICATED = Row {

@@ -24,6 +24,15 @@ pub enum ExecutorChoice {
     Docker,
 }
 
+/// Who is asked for a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthChoice {
+    /// Nobody.
+    None,
+    /// Everybody but forges and who asks whether the server lives.
+    Token,
+}
+
 /// The form of our own log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
@@ -238,6 +247,27 @@ impl FromStr for ExecutorChoice {
             "native" => Ok(Self::Native),
             "docker" => Ok(Self::Docker),
             _ => Err("auto, native or docker".into()),
+        }
+    }
+}
+
+impl fmt::Display for AuthChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "none",
+            Self::Token => "token",
+        })
+    }
+}
+
+impl FromStr for AuthChoice {
+    type Err = Expected;
+
+    fn from_str(s: &str) -> Result<Self, Expected> {
+        match s {
+            "none" => Ok(Self::None),
+            "token" => Ok(Self::Token),
+            _ => Err("none or token".into()),
         }
     }
 }

@@ -15,4 +15,5 @@ pub(crate) mod repos;
 pub(crate) mod runners;
 pub(crate) mod secrets;
 mod text;
+pub(crate) mod tokens;
 pub(crate) mod view;

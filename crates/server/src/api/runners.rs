@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::{NewRunner, PageQuery, Runner, RunnerPatch};
+use api::{NewRunner, PageQuery, RunnerPatch, RunnerWithToken};
 use axum::Json;
 use axum::extract::{OriginalUri, State};
 use axum::response::{IntoResponse, Response};
@@ -50,18 +50,28 @@ pub(crate) async fn add(
         labels: labels(new.labels)?,
         capacity: capacity(new.capacity.unwrap_or(1))?,
     };
-    let runner = view::runner(engine.store().add_runner(&new, world.now()).await?);
+    let (runner, token) = engine
+        .store()
+        .add_runner_with_token(&new, world.secret(), world.now())
+        .await?;
+    let runner = view::runner(runner);
     tracing::info!(runner = runner.id.0, host = runner.host, "runner added");
     let location = [(LOCATION, format!("/runners/{}", runner.id))];
-    Ok((StatusCode::CREATED, location, Json(runner)).into_response())
+    let made = RunnerWithToken {
+        runner,
+        token: Some(token.expose().to_owned()),
+    };
+    Ok((StatusCode::CREATED, location, Json(made)).into_response())
 }
 
 /// `PATCH /runners/{runner}`
 pub(crate) async fn change(
     State(engine): State<Engine>,
+    State(world): State<Arc<dyn World>>,
     Path(RunnerPath { runner }): Path<RunnerPath>,
     JsonBody(patch): JsonBody<RunnerPatch>,
-) -> Result<Json<Runner>, ApiError> {
+) -> Result<Json<RunnerWithToken>, ApiError> {
+    let rotate = patch.rotate_token;
     let patch = store::RunnerPatch {
         active: patch.active,
         labels: patch.labels.map(labels).transpose()?,
@@ -72,9 +82,18 @@ pub(crate) async fn change(
         runner = runner.id.0,
         host = runner.host,
         active = runner.active,
+        rotate,
         "runner changed"
     );
-    Ok(Json(view::runner(runner)))
+    let token = if rotate {
+        let (store, secret) = (engine.store(), world.secret());
+        let token = store.rotate_runner_token(runner.id, secret, world.now());
+        Some(token.await?.expose().to_owned())
+    } else {
+        None
+    };
+    let runner = view::runner(runner);
+    Ok(Json(RunnerWithToken { runner, token }))
 }
 
 /// `DELETE /runners/{runner}`

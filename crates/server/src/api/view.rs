@@ -151,5 +151,16 @@ pub(crate) fn context(context: store::Context) -> api::Context {
         projects: context.projects,
         variables: context.variables,
         created_at: context.created,
+/// A token, without its text.
+pub(crate) fn token(token: store::Token) -> api::Token {
+    api::Token {
+        id: token.id,
+        name: token.name,
+        scope: token.scope,
+        runner: token.runner,
+        created_at: token.created,
+        last_used_at: token.last_used,
+        expires_at: token.expires,
+        revoked_at: token.revoked,
     }
 }

@@ -22,7 +22,7 @@ pub(crate) async fn style() -> impl IntoResponse {
 }
 
 /// A whole page; one that `goes_on` is loaded again by itself.
-fn page(title: &str, goes_on: bool, content: &Markup) -> Html<String> {
+pub(crate) fn page(title: &str, goes_on: bool, content: &Markup) -> Html<String> {
     let page = html! {
         (DOCTYPE)
         html lang="en" {

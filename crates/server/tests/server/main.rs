@@ -19,4 +19,5 @@ mod repos;
 mod runners;
 mod secrets;
 mod stop;
+mod tokens;
 mod world;

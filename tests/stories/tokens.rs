@@ -32,7 +32,7 @@ workflows: {main: {jobs: [build]}}
     let data = ci.data().display().to_string();
     let here = [("POPSICLE_DATA_DIR", data.as_str())];
     let made = ci
-        .cli_with(
+        .cli_set(
             &here,
             &[
                 "token",
@@ -62,15 +62,13 @@ workflows: {main: {jobs: [build]}}
     assert_eq!(refused.code, Some(3));
     assert_snapshot!(refused.stderr, @"error: this needs a token of the scope `admin`, and yours has `write`");
 
-    let listed = ci.cli_with(&here, &["token", "list"]).await.success();
+    let listed = ci.cli_set(&here, &["token", "list"]).await.success();
     assert!(
         listed.starts_with("1: ada [write] last used 20"),
         "{listed}"
     );
     assert!(!listed.contains(token.trim()), "{listed}");
-    ci.cli_with(&here, &["token", "revoke", "1"])
-        .await
-        .success();
+    ci.cli_set(&here, &["token", "revoke", "1"]).await.success();
     let refused = ci.cli(&["list", "--token-file", &file]).await;
     assert_eq!(refused.code, Some(3));
     assert!(refused.stderr.contains("was revoked"), "{refused:?}");

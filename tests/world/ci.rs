@@ -345,8 +345,10 @@ impl Ci {
         fs::write(&path, input).expect("a file can be made");
         let stdin = File::open(&path).expect("the file can be read");
         run_with(self.command(args), stdin.into()).await
+    }
+
     /// Runs a command on the server's machine, with that in its environment.
-    pub async fn cli_with(&self, settings: &[(&str, &str)], args: &[&str]) -> Told {
+    pub async fn cli_set(&self, settings: &[(&str, &str)], args: &[&str]) -> Told {
         let mut command = self.command(args);
         command.envs(settings.iter().copied());
         run(command).await

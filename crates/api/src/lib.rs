@@ -30,9 +30,8 @@ pub use page::{Cursor, Limit, PageQuery};
 pub use pipeline::{NewPipeline, Pipeline, PipelineDetail, PipelineQuery, RerunRequest};
 pub use project::{Project, ProjectRun};
 pub use repo::{NewRepo, Repo};
-pub use runner::{NewRunner, Runner, RunnerPatch};
-pub use secret::{Context, ContextPatch, NewContext, Secret, SecretOf, SecretQuery, SetSecret};
 pub use runner::{NewRunner, Runner, RunnerPatch, RunnerWithToken};
+pub use secret::{Context, ContextPatch, NewContext, Secret, SecretOf, SecretQuery, SetSecret};
 pub use token::{CreatedToken, NewToken, Token};
 pub use webhook::WebhookAnswer;
 

@@ -1,15 +1,11 @@
 //! One method a route.
 
 use api::{
+    BuildAnswer, CreatedToken, Health, Limit, NewBuild, NewPipeline, NewRepo, NewRunner, NewToken,
+    PageQuery, Pipeline, PipelineDetail, PipelineQuery, Project, Readiness, Repo, RerunRequest,
+    Runner, RunnerWithToken, Step, Token, WebhookAnswer,
+};
 use model::{HostedName, JobId, PipelineId, RepoName, RerunFrom, TokenId};
-    BuildAnswer, Health, Limit, NewBuild, NewPipeline, NewRepo, NewRunner, PageQuery, Pipeline,
-    PipelineDetail, PipelineQuery, Project, Readiness, Repo, RerunRequest, Runner, Step,
-    WebhookAnswer,
-};
-    CreatedToken, Health, Limit, NewPipeline, NewRunner, NewToken, PageQuery, Pipeline,
-    PipelineDetail, PipelineQuery, Project, Readiness, RerunRequest, Runner, RunnerWithToken, Step,
-    Token, WebhookAnswer,
-};
 use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
 use serde::Serialize;

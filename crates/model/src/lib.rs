@@ -21,14 +21,11 @@ mod token;
 mod trigger;
 
 pub use event::{Event, EventBody};
-pub use graph::{Node, Readiness, settle};
+pub use graph::{Node, NotRetriable, Readiness, retry, settle};
 pub use hosted::HostedName;
 pub use id::{
     AttemptKey, EventId, JobId, JobUuid, ParseIdError, PipelineId, RepoId, ReportId, RunnerId,
-};
-pub use graph::{Node, NotRetriable, Readiness, retry, settle};
-pub use id::{
-    AttemptKey, EventId, JobId, JobUuid, ParseIdError, PipelineId, ReportId, RunnerId, TokenId,
+    TokenId,
 };
 pub use job::{IllegalTransition, JobEvent, JobState, advance};
 pub use name::{CommitSha, ContextName, GitRef, InvalidName, RepoName, VariableName};

@@ -9,9 +9,7 @@ use model::ParameterValue;
 
 use crate::command::{
     approve, cancel, completions, config, configure, context, doctor, hook, init, list, logs, open,
-    repo, rerun, run, secret, send_webhook, serve, shim, watch,
-    approve, cancel, completions, config, configure, doctor, init, list, logs, open, rerun, retry,
-    run, send_webhook, serve, shim, token, watch,
+    repo, rerun, retry, run, secret, send_webhook, serve, shim, token, watch,
 };
 use crate::error::{Exit, Failure};
 use crate::output::Output;

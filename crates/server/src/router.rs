@@ -14,16 +14,14 @@ use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Pr
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::trace::TraceLayer;
 
-use crate::api::{builds, contexts, events, health, jobs, logs, metrics, pipelines, projects, repos, runners, secrets};
+use crate::api::{
+    builds, contexts, events, health, jobs, logs, metrics, pipelines, projects, repos, runners,
+    secrets, tokens,
+};
 use crate::app::{App, Parts};
 use crate::error::ApiError;
 use crate::extract::BodyLimits;
-use crate::{git, guard, hooks, trace, ui};
-use crate::api::{events, health, jobs, logs, metrics, pipelines, projects, runners, tokens};
-use crate::app::{App, Parts};
-use crate::error::ApiError;
-use crate::extract::BodyLimits;
-use crate::{auth, guard, hooks, trace, ui};
+use crate::{auth, git, guard, hooks, trace, ui};
 
 /// Everything that the server answers, ready for [`serve`](crate::serve).
 pub fn router(parts: Parts) -> Router {

@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 
 use model::{
-    EventBody, Failure, JobEvent, JobId, JobState, Outcome, OutcomeKind, PipelineId, RunnerId,
-    EventBody, Failure, JobEvent, JobId, JobSpec, JobState, Outcome, OutcomeKind, RunnerId,
-    Timestamp,
+    EventBody, Failure, JobEvent, JobId, JobSpec, JobState, Outcome, OutcomeKind, PipelineId,
+    RunnerId, Timestamp,
 };
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 

@@ -3,7 +3,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use model::{ContextName, HostedName, IllegalTransition, InvalidName, JobId, NotRetriable, PipelineId, RunnerId, Status};
+use model::{
+    ContextName, HostedName, IllegalTransition, InvalidName, JobId, NotRetriable, PipelineId,
+    RunnerId, Status,
+};
 
 /// Why the store could not do what it was asked. Nothing is left half-done: a write that fails leaves
 /// everything as it was.

@@ -11,19 +11,18 @@ use std::time::Duration;
 
 use engine::{Engine, EngineTasks, SystemWorld};
 use rustix::fs::FlockOperation;
-use server::ServerSettings;
-use store::{Keyring, Logs, Store};
 use server::{Auth, ServerSettings};
-use store::{Logs, Store};
+use store::{Keyring, Logs, Store};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::ServeArgs;
 use crate::error::{Exit, Failure};
-use crate::settings::{Settings, namespace, secrets_keys, webhook_secret, webhook_secret_path};
 use crate::metrics::Recorder;
-use crate::settings::{AuthChoice, Settings, namespace, webhook_secret, webhook_secret_path};
+use crate::settings::{
+    AuthChoice, Settings, namespace, secrets_keys, webhook_secret, webhook_secret_path,
+};
 use crate::wiring;
 
 /// How long the engine and the store may take to stop. Whatever they leave, the next start finds.
@@ -177,7 +176,6 @@ async fn start_engine(
         source: wiring::source(settings, settings.data_dir.join("mirrors"))
             .hosting(wiring::hosting(settings, address)?),
         keys,
-        source: wiring::source(settings, settings.data_dir.join("mirrors")),
         forges,
         executors: wiring::executors(settings, &jobs, &place.namespace, hidden)?,
         world: Arc::new(SystemWorld),

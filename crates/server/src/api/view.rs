@@ -151,6 +151,9 @@ pub(crate) fn context(context: store::Context) -> api::Context {
         projects: context.projects,
         variables: context.variables,
         created_at: context.created,
+    }
+}
+
 /// A token, without its text.
 pub(crate) fn token(token: store::Token) -> api::Token {
     api::Token {

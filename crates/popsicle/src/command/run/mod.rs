@@ -15,9 +15,7 @@ use model::{
     CancelReason, EventId, GitRef, Origin, ParameterValue, PipelineId, RepoName, Trigger,
     TriggerKind,
 };
-use model::{CancelReason, EventId, GitRef, Origin, PipelineId, RepoName, Trigger, TriggerKind};
 use store::{Keyring, Logs, Store};
-use store::{Logs, Store};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 

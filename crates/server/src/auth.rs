@@ -31,6 +31,7 @@ pub enum Auth {
 pub(crate) async fn check(State(app): State<App>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let (is_page, is_about_tokens) = (is_page(path), is_about_tokens(path));
+    let is_git = path.starts_with("/git/");
     let refusal = match needed(request.method(), path) {
         Some(needed) => {
             let asks_nobody = app.settings.auth == Auth::None && !is_about_tokens;
@@ -49,7 +50,8 @@ pub(crate) async fn check(State(app): State<App>, request: Request, next: Next) 
                 error.into_response()
             };
             if asks {
-                let challenge = if is_page {
+                // Browsers and git ask their users for it.
+                let challenge = if is_page || is_git {
                     HeaderValue::from_static("Basic realm=\"Popsicle\", charset=\"UTF-8\"")
                 } else {
                     HeaderValue::from_static("Bearer realm=\"Popsicle\"")
@@ -123,14 +125,19 @@ fn needed(method: &Method, path: &str) -> Option<TokenScope> {
     if is_below("healthz") || is_below("readyz") || is_below("badge") || is_below("assets") {
         return None;
     }
-    let reads = [Method::GET, Method::HEAD, Method::OPTIONS].contains(method);
-    Some(if is_below("tokens") || (is_below("runners") && !reads) {
-        TokenScope::Admin
-    } else if reads {
-        TokenScope::Read
-    } else {
-        TokenScope::Write
-    })
+    // A fetch is a `POST` too, and a push first asks what there is.
+    let reads = [Method::GET, Method::HEAD, Method::OPTIONS].contains(method)
+        || path.ends_with("/git-upload-pack");
+    let keeps_secrets = is_below("secrets") || is_below("contexts");
+    Some(
+        if is_below("tokens") || (keeps_secrets && !reads) || (is_below("runners") && !reads) {
+            TokenScope::Admin
+        } else if reads {
+            TokenScope::Read
+        } else {
+            TokenScope::Write
+        },
+    )
 }
 
 /// Whoever can make tokens can keep what they could do once the server asks for them.

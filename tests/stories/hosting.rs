@@ -17,7 +17,7 @@ jobs:
     steps:
       - checkout
       - run: {name: greet, command: 'echo \"hello $CIRCLE_BRANCH$CIRCLE_TAG\"'}
-workflows: {main: {jobs: [build]}}
+workflows: {main: {jobs: [build: {filters: {tags: {only: /.*/}}}]}}
 ";
 
 /// Runs git in a folder; whether it went well, and what it said.

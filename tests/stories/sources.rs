@@ -16,7 +16,7 @@ jobs:
     steps:
       - checkout
       - run: git log -1 --format=%s; echo \"branch=$CIRCLE_BRANCH tag=$CIRCLE_TAG\"
-workflows: {main: {jobs: [build]}}
+workflows: {main: {jobs: [build: {filters: {tags: {only: /.*/}}}]}}
 ";
 
 #[tokio::test]

@@ -192,9 +192,7 @@ impl<'i> Loader<'i> {
             Err(why) => {
                 problems
                     .error(region, format!("the orb `{reference}` {why}"))
-                    .help(format!(
-                        "`popsicle orb add {reference}` fetches or takes it"
-                    ))
+                    .help("this version brings no orbs along yet: write it inline")
                     .of_kind(crate::ErrorKind::OrbNotAtHand);
                 return None;
             }

@@ -351,7 +351,13 @@ impl Engine {
             .store
             .advance_job(job, JobEvent::Approve { at })
             .await?;
-        // It is approved, whether or not its pipeline can be read for the line.
+        self.tell(&job, by, "job approved").await;
+        Ok(job)
+    }
+
+    /// A line of the server's log on what was done to a job.
+    async fn tell(&self, job: &Job, by: Option<String>, deed: &str) {
+        // It is done, whether or not its pipeline can be read for the line.
         let pipeline = self.shared.store.pipeline(job.pipeline).await.ok();
         let trigger = pipeline.as_ref().map(|pipeline| &pipeline.trigger);
         tracing::info!(
@@ -360,9 +366,8 @@ impl Engine {
             branch = trigger.and_then(|trigger| Some(trigger.git_ref.as_ref()?.short())),
             job = job.id.0,
             by,
-            "job approved"
+            "{deed}"
         );
-        Ok(job)
     }
 
     /// Gives a job that ended without success another attempt; its pipeline goes on.
@@ -372,17 +377,7 @@ impl Engine {
     pub async fn retry(&self, job: JobId, by: Option<String>) -> Result<Job, EngineError> {
         let now = self.shared.world.now();
         let job = self.shared.store.retry_job(job, now).await?;
-        // It is retried, whether or not its pipeline can be read for the line.
-        let pipeline = self.shared.store.pipeline(job.pipeline).await.ok();
-        let trigger = pipeline.as_ref().map(|pipeline| &pipeline.trigger);
-        tracing::info!(
-            pipeline = job.pipeline.0,
-            repo = trigger.map(|trigger| trigger.repo.as_str()),
-            branch = trigger.and_then(|trigger| Some(trigger.git_ref.as_ref()?.short())),
-            job = job.id.0,
-            by,
-            "job retried"
-        );
+        self.tell(&job, by, "job retried").await;
         Ok(job)
     }
 

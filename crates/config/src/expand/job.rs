@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::read::{Entry, Key, Map, Node, Region, Value};
+use crate::read::{Entry, Key, Map, Node, Value};
 
 use super::parameter::Bindings;
 use super::scope::{Definition, Scope};
@@ -93,14 +93,6 @@ impl Expander<'_> {
             entry.key.clone(),
             Node::list(entry.value.region, steps),
         ))
-    }
-
-    /// The entry of `jobs` for an expanded job.
-    pub(super) fn job_entry(name: &str, region: Region, node: Rc<Node>) -> Entry {
-        Entry {
-            key: Key::new(name, region),
-            value: node,
-        }
     }
 }
 

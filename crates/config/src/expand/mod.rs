@@ -8,7 +8,9 @@
 mod condition;
 mod executor;
 mod group;
+mod instance;
 mod job;
+mod matrix;
 mod orb;
 mod parameter;
 mod scope;
@@ -26,12 +28,12 @@ use crate::diagnostic::Problems;
 use crate::inputs::Inputs;
 use crate::read::{Entry, Key, Map, Node, Region, Value};
 
+pub use matrix::MAX_MATRIX;
 pub use orb::MAX_ORBS;
 use parameter::Bindings;
 pub(crate) use parameter::UNKNOWN;
 use scope::Scope;
 use values::PipelineValues;
-pub use workflow::MAX_MATRIX;
 
 /// What a config stands for.
 pub(crate) struct Expanded {
@@ -235,7 +237,7 @@ impl Expander<'_> {
         if let Some(setup) = self.setup(top) {
             entries.push(setup);
         }
-        let jobs = Node::map(region, self.jobs_of(&workflows, top));
+        let jobs = Node::map(region, workflows.instances.jobs());
         let has_jobs = jobs.as_map().is_some_and(|jobs| !jobs.is_empty());
         if has_jobs || top.get("jobs").is_some() {
             let key = top.get("jobs").map(|entry| entry.key.clone());
@@ -248,7 +250,7 @@ impl Expander<'_> {
                 value: workflows.node(entry),
             });
         }
-        let unused = self.unused(top, &workflows);
+        let unused = self.unused(top);
         Expanded {
             root: Rc::new(Node::map(region, entries.into_iter().collect())),
             unused,

@@ -6,16 +6,15 @@ use std::rc::Rc;
 use crate::ErrorKind;
 use crate::read::{Entry, Map};
 
-use super::Expander;
 use super::job::Around;
 use super::parameter::What;
 use super::scope::{Definitions, Orb};
-use super::workflow::Workflows;
+use super::{Expander, Version};
 
 impl Expander<'_> {
     /// The jobs that no workflow uses, expanded where they have no parameters. What of the file is
     /// unused is told, if nothing is wrong with it otherwise: with a fault, much only seems unused.
-    pub(super) fn unused(&mut self, top: &Map, _workflows: &Workflows) -> Vec<Entry> {
+    pub(super) fn unused(&mut self, top: &Map) -> Vec<Entry> {
         let scope = Rc::clone(&self.scope);
         let mut unused = Vec::new();
         let mut names: Vec<_> = scope
@@ -43,7 +42,7 @@ impl Expander<'_> {
                 value: node,
             });
         }
-        if self.is_new() && top.get("workflows").is_some() {
+        if self.version == Version::V2_1 && top.get("workflows").is_some() {
             self.tell_unused("command", &scope.commands);
             self.tell_unused("executor", &scope.executors);
             self.tell_unused_orbs(&scope.orbs);

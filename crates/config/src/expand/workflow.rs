@@ -2,7 +2,6 @@
 //! stands for.
 
 use std::collections::{HashMap, HashSet};
-use std::fmt::Write as _;
 use std::rc::Rc;
 
 use crate::LeftOut;
@@ -11,13 +10,12 @@ use crate::resolve::MAX_JOBS;
 use crate::schema::JOB_USE_KEYS;
 
 use super::executor::bound;
+use super::instance::{Instances, Names};
 use super::job::Around;
-use super::parameter::{Binding, Bindings, UNKNOWN, What, place};
+use super::matrix::matrix_name;
+use super::parameter::{Bindings, UNKNOWN, What};
 use super::scope::{Definition, Found, Scope};
 use super::{Env, Expander, Version};
-
-/// How many jobs one matrix may stand for; CircleCI's own limit is 128.
-pub const MAX_MATRIX: usize = 1_000;
 
 /// The expanded workflows, and the jobs that they use.
 #[derive(Default)]
@@ -25,25 +23,7 @@ pub(super) struct Workflows {
     flows: Vec<Entry>,
     /// Those whose conditions don't hold.
     pub(super) left_out: Vec<LeftOut>,
-    instances: Vec<Instance>,
-    /// By what they were made of.
-    known: HashMap<String, usize>,
-    /// The names of `instances`.
-    names: HashSet<String>,
-}
-
-/// One job, as often as it is used with the same values.
-struct Instance {
-    name: String,
-    region: Region,
-    node: Rc<Node>,
-}
-
-/// What a matrix came to.
-struct Unrolled {
-    /// What the jobs are required by together.
-    alias: String,
-    combinations: Vec<Bindings>,
+    pub(super) instances: Instances,
 }
 
 /// The uses of one workflow.
@@ -87,29 +67,6 @@ impl Workflows {
             Value::Scalar(_) | Value::List(_) => Rc::clone(&entry.value),
         }
     }
-
-    fn instance(
-        &mut self,
-        identity: String,
-        wanted: &str,
-        region: Region,
-        node: Rc<Node>,
-    ) -> String {
-        let mut name = wanted.to_owned();
-        let mut number = 1;
-        while self.names.contains(&name) {
-            number += 1;
-            name = format!("{wanted}~{number}");
-        }
-        self.names.insert(name.clone());
-        self.known.insert(identity, self.instances.len());
-        self.instances.push(Instance {
-            name: name.clone(),
-            region,
-            node,
-        });
-        name
-    }
 }
 
 impl Expander<'_> {
@@ -128,25 +85,6 @@ impl Expander<'_> {
             }
         }
         workflows
-    }
-
-    /// The jobs of the whole config.
-    pub(super) fn jobs_of(&mut self, workflows: &Workflows, top: &Map) -> Map {
-        let mut entries: Vec<Entry> = workflows
-            .instances
-            .iter()
-            .map(|instance| {
-                Self::job_entry(&instance.name, instance.region, Rc::clone(&instance.node))
-            })
-            .collect();
-        // What is no map of jobs is told by who reads it.
-        if entries.is_empty() && top.get("workflows").is_none() {
-            entries = match top.get("jobs").map(|entry| &entry.value.value) {
-                Some(Value::Map(_)) | None => entries,
-                Some(Value::Scalar(_) | Value::List(_)) => Vec::new(),
-            };
-        }
-        entries.into_iter().collect()
     }
 
     /// Without `workflows`, the job `build` runs, or the only one.
@@ -171,7 +109,9 @@ impl Expander<'_> {
         let bindings = self.bind(&what, &definition.parameters, Vec::new());
         let node = self.job(&definition, &scope, &bindings, &Around::default());
         let identity = entry.key.text.to_string();
-        workflows.instance(identity, &entry.key.text, entry.key.region, node);
+        workflows
+            .instances
+            .add(identity, &entry.key.text, entry.key.region, node);
     }
 
     /// One workflow; none if its condition does not hold.
@@ -437,7 +377,14 @@ impl Expander<'_> {
             }
             let around = self.around(around, env);
             let named = Names { job, shown: &shown };
-            instance = self.instance(&definition, &home, arguments, &around, &named, workflows);
+            instance = self.instance(
+                &definition,
+                &home,
+                arguments,
+                &around,
+                &named,
+                &mut workflows.instances,
+            );
         } else {
             // It has been told. Its place is kept, so that who requires it is not blamed.
             let key = Key::new("type", job.region);
@@ -521,228 +468,6 @@ impl Expander<'_> {
         }
         around
     }
-
-    /// The key of the job that a use stands for; made if it is not there yet.
-    fn instance(
-        &mut self,
-        definition: &Rc<Definition>,
-        home: &Rc<Scope>,
-        arguments: Vec<(Key, Binding)>,
-        around: &Around,
-        named: &Names<'_>,
-        workflows: &mut Workflows,
-    ) -> Key {
-        let what = What {
-            noun: "job",
-            name: &named.job.text,
-            used_at: named.job.region,
-            scope: home,
-            other_keys: JOB_USE_KEYS,
-        };
-        let is_simple = arguments.is_empty() && around.before.is_empty() && around.after.is_empty();
-        let mut identity = format!("{:p}", Rc::as_ptr(definition));
-        if is_simple && let Some(known) = workflows.known.get(&identity) {
-            return Key::new(&workflows.instances[*known].name, named.job.region);
-        }
-        let bindings = self.bind(&what, &definition.parameters, arguments);
-        if !is_simple {
-            for binding in &bindings.0 {
-                let _ = write!(identity, ";{}=", binding.name);
-                fingerprint(&binding.node, &mut identity);
-            }
-            for (word, steps) in [("<", &around.before), (">", &around.after)] {
-                identity.push_str(word);
-                for step in steps {
-                    fingerprint(step, &mut identity);
-                }
-            }
-            if let Some(known) = workflows.known.get(&identity) {
-                return Key::new(&workflows.instances[*known].name, named.job.region);
-            }
-        }
-        let is_own = Rc::ptr_eq(home, &self.scope) && definition.parameters.is_empty();
-        let outer = self.problems.current_use();
-        if !is_own {
-            self.problems.enter(
-                named.job.region,
-                format!("the job `{}` is used here", named.job.text),
-            );
-        }
-        let node = self.job(definition, home, &bindings, around);
-        self.problems.leave(outer);
-        let region = definition.key.region;
-        // As many jobs as can be keep their own names.
-        let wanted = if is_simple {
-            &*named.job.text
-        } else {
-            named.shown
-        };
-        Key::new(
-            &workflows.instance(identity, wanted, region, node),
-            named.job.region,
-        )
-    }
-
-    /// What a matrix stands for; none if it is wrong, which has been told.
-    fn matrix(&mut self, job: &Key, entry: &Entry) -> Option<Unrolled> {
-        let entry = self.entry(entry, Env::default());
-        let Entry { key, value } = &entry;
-        let Some(map) = value.as_map() else {
-            self.problems
-                .error(
-                    place(key, value),
-                    format!("`matrix` must be a map, not {}", value.describe()),
-                )
-                .help("write its lists of values under `parameters:` in it");
-            return None;
-        };
-        for Entry { key, .. } in map.iter() {
-            const KEYS: [&str; 3] = ["parameters", "exclude", "alias"];
-            if !KEYS.contains(&&*key.text) {
-                let nearest = self.problems.nearest(&key.text, KEYS);
-                self.problems
-                    .error(
-                        key.region,
-                        format!("`{}` means nothing in a `matrix`", key.text),
-                    )
-                    .suggest(nearest);
-            }
-        }
-        let axes = self.axes(key, map)?;
-        let mut combinations = vec![Bindings::default()];
-        let product = axes
-            .iter()
-            .try_fold(1_usize, |product, (_, values)| {
-                product.checked_mul(values.len())
-            })
-            .filter(|product| *product <= MAX_MATRIX);
-        if product.is_none() {
-            self.problems.error(
-                key.region,
-                format!("this `matrix` stands for more than {MAX_MATRIX} jobs"),
-            );
-            return None;
-        }
-        for (name, values) in &axes {
-            combinations = combinations
-                .iter()
-                .flat_map(|combination| {
-                    values.iter().map(|value| {
-                        let mut next = combination.clone();
-                        next.0.push(bound(name, value, None));
-                        next
-                    })
-                })
-                .collect();
-        }
-        if let Some(exclude) = map.get("exclude") {
-            self.exclude(exclude, &axes, &mut combinations);
-        }
-        if combinations.is_empty() {
-            self.problems
-                .error(key.region, "this `matrix` stands for no job at all")
-                .help("`exclude` leaves nothing of it");
-            return None;
-        }
-        let alias = map.get("alias").and_then(|entry| entry.value.as_text());
-        Some(Unrolled {
-            alias: alias.unwrap_or(&job.text).to_owned(),
-            combinations,
-        })
-    }
-
-    fn axes(&mut self, matrix: &Key, map: &Map) -> Option<Vec<(Key, Vec<Rc<Node>>)>> {
-        let parameters = map.get("parameters").and_then(|entry| entry.value.as_map());
-        let Some(parameters) = parameters.filter(|parameters| !parameters.is_empty()) else {
-            self.problems
-                .error(matrix.region, "this `matrix` has no `parameters`")
-                .help("write `parameters: {version: [\"1\", \"2\"]}` in it");
-            return None;
-        };
-        let mut axes = Vec::new();
-        for Entry { key, value } in parameters.iter() {
-            match value.as_list() {
-                Some(values) if !values.is_empty() => axes.push((key.clone(), values.to_vec())),
-                Some(_) | None => {
-                    self.problems
-                        .error(
-                            place(key, value),
-                            format!("`{}` of a `matrix` must be a list of values", key.text),
-                        )
-                        .help("write it as `[one, other]`");
-                }
-            }
-        }
-        (axes.len() == parameters.len()).then_some(axes)
-    }
-
-    fn exclude(
-        &mut self,
-        exclude: &Entry,
-        axes: &[(Key, Vec<Rc<Node>>)],
-        combinations: &mut Vec<Bindings>,
-    ) {
-        let Some(items) = exclude.value.as_list() else {
-            self.problems
-                .error(
-                    place(&exclude.key, &exclude.value),
-                    "`exclude` must be a list of maps",
-                )
-                .help("begin each with `-`");
-            return;
-        };
-        for item in items {
-            let Some(map) = item.as_map() else {
-                self.problems.error(
-                    item.region,
-                    format!(
-                        "an entry of `exclude` must be a map, not {}",
-                        item.describe()
-                    ),
-                );
-                continue;
-            };
-            for Entry { key, .. } in map.iter() {
-                if !axes.iter().any(|(name, _)| name.text == key.text) {
-                    let nearest = self
-                        .problems
-                        .nearest(&key.text, axes.iter().map(|(name, _)| &*name.text));
-                    self.problems
-                        .error(
-                            key.region,
-                            format!("the `matrix` has no parameter `{}`", key.text),
-                        )
-                        .suggest(nearest);
-                }
-            }
-            let before = combinations.len();
-            combinations.retain(|combination| {
-                !map.iter().all(|entry| {
-                    combination.get(&entry.key.text).is_some_and(|binding| {
-                        let mut one = String::new();
-                        let mut other = String::new();
-                        fingerprint(&binding.node, &mut one);
-                        fingerprint(&entry.value, &mut other);
-                        one == other
-                    })
-                })
-            });
-            if combinations.len() == before {
-                self.problems
-                    .warning(
-                        item.region,
-                        "this `exclude` takes nothing out of the `matrix`",
-                    )
-                    .help("no job of it has these values");
-            }
-        }
-    }
-}
-
-/// What a job is called where it is defined, and in the workflow.
-struct Names<'a> {
-    job: &'a Key,
-    shown: &'a str,
 }
 
 impl Use {
@@ -813,61 +538,4 @@ fn requires(
         }
     }
     Rc::new(Node::list(entry.value.region, all))
-}
-
-/// CircleCI's name for a job of a matrix: `test-12-linux`, its values by the names of their parameters.
-fn matrix_name(job: &str, combination: &Bindings) -> String {
-    let mut name = job.to_owned();
-    let mut bindings: Vec<_> = combination.0.iter().collect();
-    bindings.sort_by_key(|binding| Rc::clone(&binding.name));
-    for binding in bindings {
-        name.push('-');
-        match &binding.node.value {
-            Value::Scalar(scalar) => name.push_str(&scalar.text),
-            Value::Map(map) => {
-                let executor = map.get("name").and_then(|entry| entry.value.as_text());
-                name.push_str(executor.unwrap_or("map"));
-            }
-            Value::List(_) => name.push_str("list"),
-        }
-    }
-    name
-}
-
-/// A text that two nodes have in common exactly if they say the same.
-fn fingerprint(node: &Node, text: &mut String) {
-    match &node.value {
-        Value::Scalar(scalar) => match scalar.as_bool() {
-            Some(truth) => {
-                let _ = write!(text, "{truth}");
-            }
-            None => {
-                let _ = write!(text, "{:?}", scalar.text);
-            }
-        },
-        Value::List(items) => {
-            text.push('[');
-            for item in items {
-                fingerprint(item, text);
-                text.push(',');
-            }
-            text.push(']');
-        }
-        Value::Map(map) => {
-            text.push('{');
-            for entry in map.iter() {
-                let _ = write!(text, "{:?}:", entry.key.text);
-                fingerprint(&entry.value, text);
-                text.push(',');
-            }
-            text.push('}');
-        }
-    }
-}
-
-impl Expander<'_> {
-    /// Whether the language has means of reuse at all.
-    pub(super) fn is_new(&self) -> bool {
-        self.version == Version::V2_1
-    }
 }

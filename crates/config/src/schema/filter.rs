@@ -1,6 +1,5 @@
 //! `only` and `ignore`: for which branches, tags or files something is.
 
-use crate::pattern::Pattern;
 use crate::read::{Entry, Key, Node, Value};
 
 use super::reader::{Reader, is_unknown};
@@ -72,7 +71,7 @@ fn one(text: &str, place: crate::read::Region, reader: &mut Reader<'_>) -> Optio
     if is_unknown(text) {
         return None;
     }
-    match Pattern::parse(text) {
+    match reader.pattern(text) {
         Ok(pattern) => Some(Filter {
             text: text.to_owned(),
             pattern,

@@ -1,7 +1,11 @@
 //! What every stanza needs to read its values: wanted types, unknown keys, what is ignored.
 
+use std::collections::HashMap;
+
 use crate::diagnostic::Problems;
 use crate::expand::UNKNOWN;
+use crate::fault::Fault;
+use crate::pattern::Pattern;
 use crate::read::{Key, Map, Node, Region, Value};
 use crate::suggest::nearest;
 
@@ -14,6 +18,8 @@ pub(super) struct Reader<'r> {
     /// Whether keys that mean nothing are refused.
     is_strict: bool,
     uses: Uses,
+    /// The filters that were read so far: many jobs have the same, and a regular expression takes time.
+    patterns: HashMap<String, Pattern>,
 }
 
 /// What to do about a key that means nothing.
@@ -31,7 +37,18 @@ impl<'r> Reader<'r> {
             problems,
             is_strict,
             uses: Uses::default(),
+            patterns: HashMap::new(),
         }
+    }
+
+    /// What a filter matches.
+    pub(super) fn pattern(&mut self, text: &str) -> Result<Pattern, Fault> {
+        if let Some(known) = self.patterns.get(text) {
+            return Ok(known.clone());
+        }
+        let pattern = Pattern::parse(text)?;
+        self.patterns.insert(text.to_owned(), pattern.clone());
+        Ok(pattern)
     }
 
     /// Tells what was used and means nothing here.

@@ -30,6 +30,27 @@ workflows:
       - check: {requires: [build]}
 ";
 
+#[tokio::test]
+async fn a_workflow_behind_a_condition_can_be_chosen() {
+    if !has_machine_jobs().await {
+        return;
+    }
+    let repo = Repo::with_config(
+        "
+version: 2.1
+parameters: {deploy: {type: boolean, default: false}}
+jobs: {build: {machine: true, steps: [run: 'true']}}
+workflows:
+  ci: {jobs: [build]}
+  deploy: {when: << pipeline.parameters.deploy >>, jobs: [build]}
+",
+    );
+    let chosen = ["run", "--workflow", "deploy", "--param", "deploy=true"];
+    cli_in(repo.path(), &chosen).await.success();
+    let unknown = cli_in(repo.path(), &["run", "--workflow", "depoly"]).await;
+    assert_eq!(unknown.code, Some(2), "{unknown:?}");
+}
+
 /// Every file below a folder, with its content.
 fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();

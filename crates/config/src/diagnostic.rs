@@ -80,6 +80,16 @@ pub enum ErrorKind {
     OrbNotAtHand,
 }
 
+impl ErrorKind {
+    /// The word as JSON has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Config => "config",
+            Self::OrbNotAtHand => "orb_not_at_hand",
+        }
+    }
+}
+
 /// Another place that has to do with a diagnostic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Related {

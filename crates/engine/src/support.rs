@@ -2,7 +2,7 @@
 //! author meant is refused when its turn comes; what only makes it slower or keeps less is left out, and
 //! said.
 
-use model::{JobKind, JobSpec, Plan, RunsIn, StepAction};
+use model::{ImageSpec, JobKind, JobSpec, Plan, RunsIn, StepAction};
 
 /// Why a job can't be run here at all, for people; none if it can.
 pub(crate) fn refusal(spec: &JobSpec) -> Option<String> {
@@ -67,6 +67,12 @@ pub(crate) fn warnings(plan: &Plan) -> Vec<String> {
             lines.push(line);
         }
     };
+    if plan.setup {
+        tell("a setup config can't go on with another config yet: only its own jobs run");
+    }
+    if !plan.schedules.is_empty() {
+        tell("schedules are not supported yet: nothing is run by the clock");
+    }
     for (workflow, job) in plan.jobs() {
         if workflow.max_auto_reruns > 0 {
             tell("automatic reruns are not supported yet: a workflow runs once");
@@ -82,12 +88,26 @@ pub(crate) fn warnings(plan: &Plan) -> Vec<String> {
             if images.len() > 1 {
                 tell("service containers are not started yet: only the first image is");
             }
+            let has_options = |image: &ImageSpec| {
+                image.name.is_some() || !image.entrypoint.is_empty() || !image.command.is_empty()
+            };
+            if images.first().is_some_and(has_options) {
+                tell(
+                    "`name`, `entrypoint` and `command` of an image are not supported yet: the steps run in it all the same",
+                );
+            }
             if images.iter().any(|image| image.auth.is_some()) {
                 tell("`auth` of an image is not supported yet: it is pulled without credentials");
             }
         }
         if build.parallelism > 1 {
             tell("`parallelism` is not supported yet: the job runs once");
+        }
+        if build.resource_class.is_some() {
+            tell("`resource_class` is not supported yet: the job gets what the runner gives");
+        }
+        if build.timeout_ms.is_some() {
+            tell("`timeout` is not supported yet: the server's own limit holds");
         }
         if build.serial_group.is_some() {
             tell("`serial-group` is not supported yet: the job waits for no other");
@@ -107,4 +127,44 @@ pub(crate) fn warnings(plan: &Plan) -> Vec<String> {
         }
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{BuildSpec, JobSpec, WorkflowSpec};
+
+    use super::*;
+
+    #[test]
+    fn whatever_is_left_out_is_said_once() {
+        let image = ImageSpec {
+            image: "x".into(),
+            name: Some("db".into()),
+            ..ImageSpec::default()
+        };
+        let mut build = BuildSpec::new(RunsIn::Containers(vec![image.clone(), image]), Vec::new());
+        build.resource_class = Some("large".into());
+        build.timeout_ms = Some(1);
+        build.parallelism = 2;
+        let job = |name: &str| JobSpec {
+            name: name.into(),
+            requires: Vec::new(),
+            contexts: Vec::new(),
+            kind: JobKind::Build(Box::new(build.clone())),
+        };
+        let mut plan = Plan::from(vec![WorkflowSpec::new("ci", vec![job("a"), job("b")])]);
+        plan.setup = true;
+        let told = warnings(&plan);
+        for word in [
+            "setup",
+            "service",
+            "`entrypoint`",
+            "`parallelism`",
+            "`resource_class`",
+            "`timeout`",
+        ] {
+            let times = told.iter().filter(|line| line.contains(word)).count();
+            assert_eq!(times, 1, "{word}: {told:?}");
+        }
+    }
 }

@@ -574,6 +574,27 @@ fn a_good_config_is_counted() {
 }
 
 #[test]
+fn a_config_is_printed_as_what_it_stands_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = "version: 2.1\ncommands: {greet: {parameters: {who: {type: string}}, steps: [run: echo << parameters.who >>]}}\njobs: {build: {machine: true, steps: [greet: {who: you}]}}\n";
+    write(dir.path(), "ci.yml", config);
+    let printed =
+        "version: 2\njobs:\n  build:\n    machine: true\n    steps:\n    - run: echo you\n";
+    run_in(dir.path(), &["config", "process", "ci.yml"])
+        .exits(0)
+        .prints(printed);
+    write(
+        dir.path(),
+        "bad.yml",
+        &config.replace("who: you", "woh: you"),
+    );
+    run_in(dir.path(), &["config", "process", "bad.yml"])
+        .exits(2)
+        .prints("")
+        .says("did you mean `who`?");
+}
+
+#[test]
 fn a_bad_config_is_told_with_its_line() {
     let dir = tempfile::tempdir().unwrap();
     let bad = CONFIG.replace("requires: [build]", "requires: [biuld]");
@@ -595,6 +616,7 @@ fn a_bad_config_is_told_with_its_line() {
         .json();
     assert_eq!(json["valid"], false);
     assert_eq!(json["diagnostics"][0]["line"], 14);
+    assert_eq!(json["diagnostics"][0]["kind"], "config");
 
     run_in(dir.path(), &["config", "validate"])
         .exits(2)

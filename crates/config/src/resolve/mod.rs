@@ -152,6 +152,21 @@ impl<'c> Resolver<'c, '_> {
                 },
             });
         }
+        if stanza.paths.is_some()
+            && self
+                .trigger
+                .is_some_and(|trigger| trigger.changed_files.is_none())
+        {
+            self.problems
+                .warning(
+                    stanza.name.region,
+                    format!(
+                        "which files changed is not known: the `paths` of workflow `{}` leave nothing out",
+                        stanza.name.text
+                    ),
+                )
+                .help("it runs");
+        }
         if let Some(why) = filter::workflow_refusal(stanza, self.trigger) {
             self.outcome.left_out.push(LeftOut {
                 workflow: stanza.name.text.clone(),

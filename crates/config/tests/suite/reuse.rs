@@ -53,6 +53,7 @@ jobs:
   build:
     parameters:
       os: {type: executor, default: linux}
+      tag: {type: string, default: none}
       loud: {type: boolean, default: true}
     executor: << parameters.os >>
     environment: {BOTH: job, LOUD: << parameters.loud >>}
@@ -73,12 +74,7 @@ workflows:
 
 #[test]
 fn what_is_reused_becomes_plain_jobs() {
-    // `tag` is no parameter of the job.
-    let text = REUSE.replace(
-        "      os: {type: executor, default: linux}\n",
-        "      os: {type: executor, default: linux}\n      tag: {type: string, default: none}\n",
-    );
-    assert_snapshot!(processed(&text), @r#"
+    assert_snapshot!(processed(REUSE), @r#"
     version: 2
     jobs:
       build:
@@ -129,7 +125,7 @@ fn what_is_reused_becomes_plain_jobs() {
             - old-3.9
             - build
     "#);
-    assert_snapshot!(outline(&plan(&text)), @r#"
+    assert_snapshot!(outline(&plan(REUSE)), @r#"
     ci:
       build on python:3.10: "echo first", checkout, "echo hello you << kept >>", "echo LOUD", "echo after"
       old-3.8 on python:3.8: checkout, "echo hello you << kept >>", "echo after"
@@ -140,13 +136,34 @@ fn what_is_reused_becomes_plain_jobs() {
 
 #[test]
 fn what_is_processed_compiles_to_the_same_plan() {
-    let text = REUSE.replace(
-        "      loud: {type: boolean, default: true}\n",
-        "      loud: {type: boolean, default: true}\n      tag: {type: string, default: none}\n",
-    );
-    let once = processed(&text);
+    let once = processed(REUSE);
     assert_eq!(processed(&once), once);
-    assert_eq!(compile_one(&once).plan, compile_one(&text).plan);
+    assert_eq!(compile_one(&once).plan, compile_one(REUSE).plan);
+}
+
+#[test]
+fn paths_that_cannot_be_held_against_anything_are_said_to_be() {
+    let config = "version: 2.1\njobs: {a: {machine: true, steps: [checkout]}}\nworkflows: {docs: {paths: ['docs/**'], jobs: [a]}}\n";
+    let compiled = |changed: Option<&[&str]>| {
+        let trigger = TriggerValues {
+            changed_files: changed
+                .map(|files| files.iter().map(|file| (*file).to_owned()).collect()),
+            ..on(GitRef::Branch("main".into()))
+        };
+        let inputs = Inputs {
+            trigger: Some(&trigger),
+            ..Inputs::default()
+        };
+        let compiled = compile(&[file("ci.yml", config)], &inputs);
+        let count = compiled.plan.as_ref().map(|plan| plan.workflows.len());
+        (
+            count,
+            told(&compiled).contains("which files changed is not known"),
+        )
+    };
+    assert_eq!(compiled(Some(&["docs/a/b.md"])), (Some(1), false));
+    assert_eq!(compiled(Some(&["src/a.rs"])), (Some(0), false));
+    assert_eq!(compiled(None), (Some(1), true));
 }
 
 #[test]

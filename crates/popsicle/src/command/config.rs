@@ -20,6 +20,8 @@ const READ_LIMIT: u64 = 32 << 20;
 pub enum ConfigCommand {
     /// Check a config, and say all that is wrong with it
     Validate(ValidateArgs),
+    /// Print what a config stands for: plain jobs, without commands, parameters and conditions
+    Process(ProcessArgs),
 }
 
 /// Which config.
@@ -33,9 +35,44 @@ pub struct ValidateArgs {
     json: bool,
 }
 
+/// Which config.
+#[derive(Debug, Args)]
+pub struct ProcessArgs {
+    /// A config file, or a project's directory
+    #[arg(default_value = ".")]
+    path: PathBuf,
+}
+
 /// Carries out the command.
 pub fn run(command: &ConfigCommand, out: &mut Output) -> Result<Exit, Failure> {
-    let ConfigCommand::Validate(args) = command;
+    match command {
+        ConfigCommand::Validate(args) => validate(args, out),
+        ConfigCommand::Process(args) => process(args, out),
+    }
+}
+
+/// Each file of the config becomes a config of its own; where there are several, its name is above it.
+fn process(args: &ProcessArgs, out: &mut Output) -> Result<Exit, Failure> {
+    let files = files(&args.path)?;
+    let mut exit = Exit::Success;
+    for file in &files {
+        let processed = ::config::process(file, &Inputs::default());
+        for diagnostic in &processed.diagnostics {
+            out.say(painted(diagnostic));
+            out.say("");
+        }
+        match &processed.text {
+            Some(text) if files.len() > 1 => {
+                out.line(format_args!("# {}\n{}", file.path, text.trim_end()))?;
+            }
+            Some(text) => out.line(text.trim_end())?,
+            None => exit = Exit::Usage,
+        }
+    }
+    Ok(exit)
+}
+
+fn validate(args: &ValidateArgs, out: &mut Output) -> Result<Exit, Failure> {
     let files = files(&args.path)?;
     let compiled = ::config::compile(&files, &Inputs::default());
     let exit = match compiled.plan {
@@ -151,6 +188,7 @@ struct WorkflowReport<'a> {
 #[derive(Debug, Serialize)]
 struct DiagnosticReport<'a> {
     severity: &'static str,
+    kind: &'static str,
     message: &'a str,
     path: &'a str,
     line: Option<usize>,
@@ -193,6 +231,7 @@ impl<'a> DiagnosticReport<'a> {
     fn new(diagnostic: &'a Diagnostic) -> Self {
         Self {
             severity: diagnostic.severity.as_str(),
+            kind: diagnostic.kind.as_str(),
             message: &diagnostic.message,
             path: &diagnostic.path,
             line: diagnostic.span.map(|span| span.line),

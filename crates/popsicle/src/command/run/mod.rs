@@ -94,10 +94,26 @@ fn refuse_unknown(dir: &Path, args: &RunArgs) -> Result<(), Failure> {
     if args.workflow.is_none() && args.job.is_none() {
         return Ok(());
     }
-    let plan = super::config::files(dir)
-        .ok()
-        .and_then(|files| ::config::compile(&files, &::config::Inputs::default()).plan);
-    let Some(plan) = plan else { return Ok(()) };
+    let Ok(files) = super::config::files(dir) else {
+        return Ok(());
+    };
+    let parameters = args.parameters.iter().cloned().collect();
+    let inputs = ::config::Inputs {
+        parameters: Some(&parameters),
+        ..::config::Inputs::default()
+    };
+    let compiled = ::config::compile(&files, &inputs);
+    let Some(plan) = compiled.plan else {
+        return Ok(());
+    };
+    // A workflow whose condition depends on the branch may be there all the same.
+    let may_be_there = |left_out: &::config::LeftOut| {
+        let wanted = args.workflow.as_ref();
+        wanted.is_none_or(|wanted| *wanted == left_out.workflow)
+    };
+    if compiled.left_out.iter().any(may_be_there) {
+        return Ok(());
+    }
     let refused = |what: &str, name: &str, there: BTreeSet<&str>| {
         let there: Vec<String> = there.iter().map(|name| format!("`{name}`")).collect();
         Failure::usage(format_args!("there is no {what} `{name}`"))

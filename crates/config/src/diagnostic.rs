@@ -417,11 +417,16 @@ impl Problems {
         name: &str,
         candidates: impl IntoIterator<Item = &'n str>,
     ) -> Option<&'n str> {
-        if self.lookups >= MAX_LOOKUPS {
+        if !self.suggests() {
             return None;
         }
         self.lookups += 1;
         nearest(name, candidates)
+    }
+
+    /// Whether [`Problems::nearest`] still answers: gathering candidates for nothing takes time.
+    pub(crate) fn suggests(&self) -> bool {
+        self.lookups < MAX_LOOKUPS
     }
 
     /// Whether anything found so far keeps the file from running.

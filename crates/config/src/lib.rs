@@ -37,6 +37,7 @@ use std::rc::Rc;
 pub use diagnostic::{Diagnostic, ErrorKind, MAX_EXCERPT_CHARS, Related, Severity, Span};
 pub use expand::{MAX_EXPANDED_BYTES, MAX_EXPANDED_NODES, MAX_MATRIX, MAX_NESTING, MAX_ORBS};
 pub use inputs::{Inputs, OrbSource, Orbs, TriggerValues};
+pub use pattern::MAX_PATTERNS;
 pub use process::{Processed, process};
 pub use read::{MAX_DEPTH, MAX_FILE_BYTES, MAX_NODES, MAX_TEXT_BYTES};
 pub use resolve::{DEFAULT_WORKFLOW, MAX_JOBS, MAX_PLAN_BYTES};
@@ -44,6 +45,7 @@ pub use select::{CIRCLECI_FILES, POPSICLE_DIR, select};
 
 use diagnostic::Problems;
 use model::Plan;
+use pattern::Patterns;
 use read::{FileId, Source};
 
 /// How many files one pipeline's config may have.
@@ -104,6 +106,8 @@ pub fn compile(files: &[SourceFile], inputs: &Inputs<'_>) -> Compiled {
     let mut plan = Plan::default();
     let mut left_out = Vec::new();
     let mut owners = HashMap::new();
+    let mut expansion = expand::Budget::default();
+    let mut patterns = Patterns::default();
     let mut budget = resolve::Budget::default();
 
     if files.is_empty() {
@@ -134,10 +138,11 @@ pub fn compile(files: &[SourceFile], inputs: &Inputs<'_>) -> Compiled {
         };
         let resolved = read::read(&source, &mut problems)
             .and_then(|root| {
-                let mut expanded = expand::expand(&root, inputs, &mut problems)?;
+                let mut expanded =
+                    expand::expand(&root, inputs, &mut expansion, &mut patterns, &mut problems)?;
                 let none_run = !expanded.left_out.is_empty();
                 left_out.append(&mut expanded.left_out);
-                schema::config(&expanded, &root, none_run, &mut problems)
+                schema::config(&expanded, &root, none_run, &mut patterns, &mut problems)
             })
             .map(|config| {
                 plan.setup |= config.setup;

@@ -4,8 +4,10 @@
 use std::rc::Rc;
 
 use crate::diagnostic::Problems;
+use crate::expand::{self, Budget};
+use crate::pattern::Patterns;
 use crate::read::{self, FileId, Map, Node, Scalar, Source, Value};
-use crate::{Diagnostic, Inputs, SourceFile, expand};
+use crate::{Diagnostic, Inputs, SourceFile};
 
 /// What came of writing a config down.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,8 +30,15 @@ pub fn process(file: &SourceFile, inputs: &Inputs<'_>) -> Processed {
         }
     };
     let mut problems = Problems::new(Rc::clone(&source));
-    let expanded = read::read(&source, &mut problems)
-        .and_then(|root| expand::expand(&root, inputs, &mut problems));
+    let expanded = read::read(&source, &mut problems).and_then(|root| {
+        expand::expand(
+            &root,
+            inputs,
+            &mut Budget::default(),
+            &mut Patterns::default(),
+            &mut problems,
+        )
+    });
     let text = match expanded {
         Some(expanded) if !problems.has_errors() => Some(yaml(&expanded.root)),
         Some(_) | None => None,

@@ -6,6 +6,8 @@ mod bad_input;
 mod corpus;
 #[path = "suite/language.rs"]
 mod language;
+#[path = "suite/limits.rs"]
+mod limits;
 #[path = "suite/never_panics.rs"]
 mod never_panics;
 #[path = "suite/reuse.rs"]

@@ -5,11 +5,13 @@ use std::rc::Rc;
 
 use crate::expression::{self, Datum, Number, Reference};
 use crate::fault::Fault;
-use crate::pattern::Pattern;
 use crate::read::{Entry, Map, Node, Region, Value};
 
 use super::parameter::place;
 use super::{Env, Expander, text};
+
+/// What it counts for, in values, to hold a text against a regular expression.
+const MATCH_COST: usize = 100;
 
 /// What a logic statement can be.
 const OPERATORS: &[&str] = &["and", "or", "not", "equal", "matches"];
@@ -64,6 +66,9 @@ impl Expander<'_> {
     }
 
     fn holds(&mut self, node: &Rc<Node>, region: Region, env: Env<'_>) -> Option<bool> {
+        if !self.spend(1, 0, region) {
+            return None;
+        }
         match &node.value {
             Value::Scalar(scalar) if node.templated => match text::only_hole(&scalar.text) {
                 Some(hole) => {
@@ -131,6 +136,15 @@ impl Expander<'_> {
                     .iter()
                     .map(|item| self.substitute(item, env))
                     .collect();
+                let mut bytes = 0_usize;
+                let mut nodes = 0_usize;
+                for value in &values {
+                    nodes = nodes.saturating_add(value.size.nodes);
+                    bytes = bytes.saturating_add(value.size.text_bytes);
+                }
+                if !self.spend(nodes, bytes, region) {
+                    return None;
+                }
                 Some(values.windows(2).all(|pair| is_equal(&pair[0], &pair[1])))
             }
             "matches" => self.matches(key.region, value, env),
@@ -191,7 +205,10 @@ impl Expander<'_> {
             return None;
         };
         let place = place(&pattern_entry.key, &pattern_entry.value);
-        let matched = match Pattern::regex(pattern) {
+        if !self.spend(MATCH_COST, text.len(), place) {
+            return None;
+        }
+        let matched = match self.patterns.regex(pattern) {
             Ok(pattern) => pattern.is_match(text),
             Err(fault) => Err(fault.message),
         };
@@ -222,7 +239,10 @@ impl Expander<'_> {
 
     /// What an expression gives; none if it is wrong, which has been told.
     pub(super) fn evaluated(&mut self, text: &str, region: Region, env: Env<'_>) -> Option<Datum> {
-        let parsed = match expression::parse(text) {
+        if !self.spend(1, text.len(), region) {
+            return None;
+        }
+        let parsed = match expression::parse(text, self.patterns) {
             Ok(parsed) => parsed,
             Err(fault) => {
                 self.tell_fault(text, &fault, region);
@@ -242,7 +262,14 @@ impl Expander<'_> {
         let mut known = Vec::with_capacity(parsed.references().len());
         for reference in parsed.references() {
             let binding = self.reference(&reference.name, region, env);
-            known.push((reference.name.clone(), datum(&binding?.node)));
+            let node = binding?.node;
+            if !self.spend(1, node.size.text_bytes, region) {
+                return None;
+            }
+            known.push((reference.name.clone(), datum(&node)));
+        }
+        if !self.spend(parsed.pattern_count() * MATCH_COST, 0, region) {
+            return None;
         }
         let result = parsed.eval(&mut |reference: &Reference| {
             let found = known.iter().find(|(name, _)| *name == reference.name);
@@ -294,7 +321,7 @@ fn datum(node: &Node) -> Datum {
 }
 
 /// Whether two values are the same, however they are written.
-fn is_equal(one: &Node, other: &Node) -> bool {
+pub(super) fn is_equal(one: &Node, other: &Node) -> bool {
     match (&one.value, &other.value) {
         (Value::Scalar(one), Value::Scalar(other)) => {
             let word = |scalar: &crate::read::Scalar| match scalar.as_bool() {

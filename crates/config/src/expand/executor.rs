@@ -67,8 +67,8 @@ impl Expander<'_> {
             .flat_map(Map::iter)
             .filter(|entry| &*entry.key.text != "name")
             .map(|entry| (entry.key.clone(), bound(&entry.key, &entry.value, None)))
-            .collect();
-        self.named_executor(&text, name_region, arguments, scope)
+            .collect::<Vec<_>>();
+        self.named_executor(&text, name_region, &arguments, scope)
     }
 
     /// A value, and where the names in it are to be looked up.
@@ -95,7 +95,7 @@ impl Expander<'_> {
         &mut self,
         name: &str,
         region: Region,
-        arguments: Vec<(Key, Binding)>,
+        arguments: &[(Key, Binding)],
         scope: &Rc<Scope>,
     ) -> Option<Vec<Entry>> {
         if name.contains(UNKNOWN) {
@@ -105,7 +105,7 @@ impl Expander<'_> {
             Found::Definition(definition, home) => (definition, home),
             Found::NotAtHand => return None,
             Found::Nothing => {
-                let known = scope.names(|scope| &scope.executors);
+                let known = self.names(scope, |scope| &scope.executors);
                 let nearest = self
                     .problems
                     .nearest(name, known.iter().map(String::as_str));

@@ -34,6 +34,7 @@ impl Expander<'_> {
             );
             return;
         };
+        let mut groups = Vec::new();
         for group in map.iter() {
             let name = &group.key.text;
             if let Some(job) = self.scope.jobs.get(name) {
@@ -66,8 +67,9 @@ impl Expander<'_> {
                 continue;
             }
             self.check_members(&group.key.text, map, jobs);
-            self.groups.push(group.clone());
+            groups.push(group.clone());
         }
+        self.groups = groups.into_iter().collect();
     }
 
     /// Tells what the jobs of a group can't be or have, whether it is used or not.
@@ -102,8 +104,7 @@ impl Expander<'_> {
 
     /// The group of a name.
     pub(super) fn group(&self, name: &str) -> Option<Entry> {
-        let found = self.groups.iter().find(|group| &*group.key.text == name);
-        found.cloned()
+        self.groups.get(name).cloned()
     }
 
     /// Adds what a use of a group stands for.
@@ -135,13 +136,11 @@ impl Expander<'_> {
             .and_then(|entry| entry.value.as_text());
         let prefix = name.unwrap_or(&job.text).to_owned();
         let is_nameless = name.is_none();
-        let others = uses
-            .group_uses
-            .iter()
-            .filter(|(group, _)| *group == job.text);
-        let clashes =
-            others.clone().any(|(_, nameless)| *nameless) || (is_nameless && others.count() > 0);
-        uses.group_uses.push((Rc::clone(&job.text), is_nameless));
+        let others = uses.group_uses.get(&job.text).copied();
+        let clashes = others.is_some_and(|other_is_nameless| other_is_nameless || is_nameless);
+        let any_is_nameless = others.unwrap_or_default() || is_nameless;
+        uses.group_uses
+            .insert(Rc::clone(&job.text), any_is_nameless);
         if clashes || uses.groups.contains_key(&prefix) {
             self.problems
                 .error(
@@ -248,6 +247,9 @@ impl Expander<'_> {
                             ),
                         )
                         .help("let the use of the group require it");
+                }
+                if !self.spend(meant.len(), 0, needed.region) {
+                    continue;
                 }
                 for name in meant {
                     required.insert(name.clone());

@@ -1,6 +1,6 @@
 //! The jobs that uses stand for: one for each definition and what it is given, however often it is used.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::rc::Rc;
 
@@ -18,8 +18,8 @@ pub(super) struct Instances {
     all: Vec<Instance>,
     /// By what they were made of.
     known: HashMap<String, usize>,
-    /// Their names.
-    names: HashSet<String>,
+    /// Their names, each with the number that the last like it has.
+    names: HashMap<String, usize>,
 }
 
 /// One job, as often as it is used with the same values.
@@ -48,12 +48,13 @@ impl Instances {
         node: Rc<Node>,
     ) -> String {
         let mut name = wanted.to_owned();
-        let mut number = 1;
-        while self.names.contains(&name) {
+        let mut number = self.names.get(wanted).copied().unwrap_or_default();
+        while self.names.contains_key(&name) {
             number += 1;
-            name = format!("{wanted}~{number}");
+            name = format!("{wanted}~{}", number + 1);
         }
-        self.names.insert(name.clone());
+        self.names.insert(wanted.to_owned(), number);
+        self.names.entry(name.clone()).or_default();
         self.known.insert(identity, self.all.len());
         self.all.push(Instance {
             name: name.clone(),
@@ -76,7 +77,7 @@ impl Expander<'_> {
         &mut self,
         definition: &Rc<Definition>,
         home: &Rc<Scope>,
-        arguments: Vec<(Key, Binding)>,
+        arguments: &[(Key, Binding)],
         around: &Around,
         named: &Names<'_>,
         instances: &mut Instances,
@@ -95,7 +96,13 @@ impl Expander<'_> {
         }
         let bindings = self.bind(&what, &definition.parameters, arguments);
         if !is_simple {
-            for binding in &bindings.0 {
+            let nodes = bindings.iter().map(|binding| &binding.node);
+            for node in nodes.chain(&around.before).chain(&around.after) {
+                if !self.spend(node.size.nodes, node.size.text_bytes, named.job.region) {
+                    return named.job.clone();
+                }
+            }
+            for binding in bindings.iter() {
                 let _ = write!(identity, ";{}=", binding.name);
                 fingerprint(&binding.node, &mut identity);
             }
@@ -119,6 +126,9 @@ impl Expander<'_> {
         }
         let node = self.job(definition, home, &bindings, around);
         self.problems.leave(outer);
+        if !self.spend(node.size.nodes, node.size.text_bytes, named.job.region) {
+            return named.job.clone();
+        }
         let region = definition.key.region;
         // As many jobs as can be keep their own names.
         let wanted = if is_simple {

@@ -43,24 +43,16 @@ impl Expander<'_> {
         if definition.body().any(|entry| is_place(&entry.key)) {
             entries.retain(|entry| !is_place(&entry.key));
         }
+        let mut own = Vec::new();
         for entry in definition.body() {
-            match &*entry.key.text {
-                "parameters" | "description" | "executor" | "steps" => continue,
-                "pre-steps" | "post-steps" => continue,
-                _ => {}
-            }
-            let own = self.entry(entry, env);
-            match entries
-                .iter_mut()
-                .find(|entry| entry.key.text == own.key.text)
-            {
-                Some(from_executor) if &*own.key.text == "environment" => {
-                    from_executor.value = joined(&from_executor.value, &own.value);
-                }
-                Some(from_executor) => *from_executor = own,
-                None => entries.push(own),
+            if !matches!(
+                &*entry.key.text,
+                "parameters" | "description" | "executor" | "steps" | "pre-steps" | "post-steps"
+            ) {
+                own.push(self.entry(entry, env));
             }
         }
+        let mut entries = merged(&entries.into_iter().collect(), &own.into_iter().collect());
         if let Some(steps) = self.job_steps(definition, home, env, around) {
             entries.push(steps);
         }
@@ -107,6 +99,29 @@ fn is_list_of_something(value: &Node) -> bool {
         Value::Scalar(scalar) => !scalar.is_null(),
         Value::Map(_) => true,
     }
+}
+
+/// The entries of an executor, and those of a job in their places or behind them.
+fn merged(executor: &Map, own: &Map) -> Vec<Entry> {
+    let mut entries = Vec::with_capacity(executor.len() + own.len());
+    for entry in executor.iter() {
+        let mut entry = entry.clone();
+        if let Some(own) = own.get(&entry.key.text) {
+            entry = match &*own.key.text {
+                "environment" => Entry {
+                    value: joined(&entry.value, &own.value),
+                    ..entry
+                },
+                _ => own.clone(),
+            };
+        }
+        entries.push(entry);
+    }
+    let new = own
+        .iter()
+        .filter(|own| executor.get(&own.key.text).is_none());
+    entries.extend(new.cloned());
+    entries
 }
 
 /// The variables of an executor, and then those of a job: the job's win.

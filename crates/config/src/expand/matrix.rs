@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use crate::read::{Entry, Key, Map, Node, Value};
 
+use super::condition::is_equal;
 use super::executor::bound;
-use super::instance::fingerprint;
 use super::parameter::{Bindings, place};
 use super::{Env, Expander};
 
@@ -53,11 +53,14 @@ impl Expander<'_> {
                 product.checked_mul(values.len())
             })
             .filter(|product| *product <= MAX_MATRIX);
-        if product.is_none() {
+        let Some(product) = product else {
             self.problems.error(
                 key.region,
                 format!("this `matrix` stands for more than {MAX_MATRIX} jobs"),
             );
+            return None;
+        };
+        if !self.spend(product.saturating_mul(axes.len()), 0, key.region) {
             return None;
         }
         for (name, values) in &axes {
@@ -66,7 +69,7 @@ impl Expander<'_> {
                 .flat_map(|combination| {
                     values.iter().map(|value| {
                         let mut next = combination.clone();
-                        next.0.push(bound(name, value, None));
+                        next.push(bound(name, value, None));
                         next
                     })
                 })
@@ -153,15 +156,14 @@ impl Expander<'_> {
                 }
             }
             let before = combinations.len();
+            if !self.spend(before, item.size.text_bytes, item.region) {
+                return;
+            }
             combinations.retain(|combination| {
                 !map.iter().all(|entry| {
-                    combination.get(&entry.key.text).is_some_and(|binding| {
-                        let mut one = String::new();
-                        let mut other = String::new();
-                        fingerprint(&binding.node, &mut one);
-                        fingerprint(&entry.value, &mut other);
-                        one == other
-                    })
+                    combination
+                        .get(&entry.key.text)
+                        .is_some_and(|binding| is_equal(&binding.node, &entry.value))
                 })
             });
             if combinations.len() == before {
@@ -179,7 +181,7 @@ impl Expander<'_> {
 /// CircleCI's name for a job of a matrix: `test-12-linux`, its values by the names of their parameters.
 pub(super) fn matrix_name(job: &str, combination: &Bindings) -> String {
     let mut name = job.to_owned();
-    let mut bindings: Vec<_> = combination.0.iter().collect();
+    let mut bindings: Vec<_> = combination.iter().collect();
     bindings.sort_by_key(|binding| Rc::clone(&binding.name));
     for binding in bindings {
         name.push('-');

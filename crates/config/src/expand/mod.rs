@@ -5,6 +5,7 @@
 //! place where it is written, with the values that are known there; what came of it is never evaluated
 //! again. Nodes without `<<` are shared, not copied.
 
+mod budget;
 mod condition;
 mod executor;
 mod group;
@@ -26,8 +27,11 @@ use std::rc::Rc;
 use crate::LeftOut;
 use crate::diagnostic::Problems;
 use crate::inputs::Inputs;
+use crate::pattern::Patterns;
 use crate::read::{Entry, Key, Map, Node, Region, Value};
 
+pub(crate) use budget::Budget;
+pub use budget::{MAX_EXPANDED_BYTES, MAX_EXPANDED_NODES};
 pub use matrix::MAX_MATRIX;
 pub use orb::MAX_ORBS;
 use parameter::Bindings;
@@ -50,18 +54,19 @@ pub(crate) struct Expanded {
     pub(crate) is_open: bool,
 }
 
-/// How many values and how many bytes of text a config may expand to, over all its jobs.
-pub const MAX_EXPANDED_NODES: usize = 2_000_000;
-/// See [`MAX_EXPANDED_NODES`].
-pub const MAX_EXPANDED_BYTES: usize = 64 * 1024 * 1024;
+/// What a use of a command or a job counts for, in values.
+const USE_COST: usize = 10;
 
 /// How deep commands may use commands.
 pub const MAX_NESTING: usize = 50;
 
-/// Expands a whole config. None if it is no config at all, which has been told.
+/// Expands a whole config. None if it is no config at all, or if there is no budget left, which has been
+/// told.
 pub(crate) fn expand(
     root: &Rc<Node>,
     inputs: &Inputs<'_>,
+    budget: &mut Budget,
+    patterns: &mut Patterns,
     problems: &mut Problems,
 ) -> Option<Expanded> {
     let Value::Map(top) = &root.value else {
@@ -84,9 +89,10 @@ pub(crate) fn expand(
         pipeline,
         scope: Rc::new(Scope::default()),
         version,
-        budget: Budget::default(),
+        budget,
+        patterns,
         stack: Vec::new(),
-        groups: Vec::new(),
+        groups: Map::default(),
         default_depth: 0,
         is_open: false,
     };
@@ -104,7 +110,9 @@ pub(crate) fn expand(
         // CircleCI's own; it means nothing here, but what is misspelt in it is told.
         expander.entry(entry, Env::default());
     }
-    Some(expander.config(top, root.region))
+    let expanded = expander.config(top, root.region);
+    // Half of it would only be called wrong for what is missing.
+    (!expander.budget.is_spent()).then_some(expanded)
 }
 
 /// Which version of the language a file is in.
@@ -160,31 +168,15 @@ struct Expander<'r> {
     /// The config's own names.
     scope: Rc<Scope>,
     version: Version,
-    budget: Budget,
+    budget: &'r mut Budget,
+    patterns: &'r mut Patterns,
     /// The commands that are being expanded, outermost first.
     stack: Vec<Rc<scope::Definition>>,
     /// The entries of `job-groups`.
-    groups: Vec<Entry>,
+    groups: Map,
     /// How deep default steps are nested.
     default_depth: usize,
     is_open: bool,
-}
-
-/// What is left of the limits.
-struct Budget {
-    nodes: usize,
-    bytes: usize,
-    told: bool,
-}
-
-impl Default for Budget {
-    fn default() -> Self {
-        Self {
-            nodes: MAX_EXPANDED_NODES,
-            bytes: MAX_EXPANDED_BYTES,
-            told: false,
-        }
-    }
 }
 
 /// With which values a text is evaluated.
@@ -199,30 +191,18 @@ struct Env<'e> {
 }
 
 impl Expander<'_> {
-    /// Takes what a new node costs; false if nothing is left, which is told once.
+    /// Takes what something costs; false if nothing is left, which has been told.
     fn spend(&mut self, nodes: usize, bytes: usize, region: Region) -> bool {
-        let left = (
-            self.budget.nodes.checked_sub(nodes),
-            self.budget.bytes.checked_sub(bytes),
-        );
-        if let (Some(nodes), Some(bytes)) = left {
-            self.budget.nodes = nodes;
-            self.budget.bytes = bytes;
-            return true;
+        self.budget.spend(nodes, bytes, region, self.problems)
+    }
+
+    /// What [`Scope::names`] gives, if it is still of use.
+    fn names(&self, scope: &Scope, of: impl Fn(&Scope) -> &scope::Definitions) -> Vec<String> {
+        if self.problems.suggests() {
+            scope.names(of)
+        } else {
+            Vec::new()
         }
-        (self.budget.nodes, self.budget.bytes) = (0, 0);
-        if !std::mem::replace(&mut self.budget.told, true) {
-            self.problems
-                .error(
-                    region,
-                    format!(
-                        "the config expands to more than {MAX_EXPANDED_NODES} values or {} MiB of text",
-                        MAX_EXPANDED_BYTES / (1024 * 1024)
-                    ),
-                )
-                .help("commands and jobs count as often as they are used");
-        }
-        false
     }
 
     fn config(&mut self, top: &Map, region: Region) -> Expanded {

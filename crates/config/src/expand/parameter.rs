@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use crate::diagnostic::Problems;
-use crate::read::{Entry, Key, Map, Node, Region, Scalar, Value};
+use crate::read::{Entry, Index, Key, Map, Node, Region, Scalar, Value};
 
 use super::scope::Scope;
 
@@ -39,15 +39,69 @@ pub(super) struct Binding {
 
 /// What all parameters of one definition were given.
 #[derive(Clone, Default)]
-pub(super) struct Bindings(pub(super) Vec<Binding>);
+pub(super) struct Bindings {
+    list: Vec<Binding>,
+    index: Index,
+}
 
 impl Bindings {
+    pub(super) fn push(&mut self, binding: Binding) {
+        self.list.push(binding);
+        self.index.forget();
+    }
+
     pub(super) fn get(&self, name: &str) -> Option<&Binding> {
-        self.0.iter().find(|binding| &*binding.name == name)
+        self.index.find(&self.list, name, |binding| &binding.name)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Binding> {
+        self.list.iter()
+    }
+
+    /// Their values may be changed, their names not.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Binding> {
+        self.list.iter_mut()
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|binding| &*binding.name)
+        self.list.iter().map(|binding| &*binding.name)
+    }
+}
+
+/// The parameters that one definition declares.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Parameters {
+    list: Vec<Parameter>,
+    index: Index,
+}
+
+impl Parameters {
+    pub(super) fn get(&self, name: &str) -> Option<&Parameter> {
+        self.index
+            .find(&self.list, name, |parameter| &parameter.name.text)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Parameter> {
+        self.list.iter()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// What it costs to give all of them their values, in values.
+    pub(super) fn cost(&self) -> usize {
+        let cost = |parameter: &Parameter| match &parameter.kind {
+            // Each value is looked for among them.
+            Kind::Enum(choices) => 1 + choices.len() / 16,
+            Kind::String
+            | Kind::Boolean
+            | Kind::Integer
+            | Kind::Executor
+            | Kind::Steps
+            | Kind::EnvVarName => 1,
+        };
+        self.list.iter().map(cost).sum()
     }
 }
 
@@ -62,23 +116,28 @@ const TYPES: &[&str] = &[
 ];
 
 /// Reads the `parameters` of a definition; what is wrong is told and left out.
-pub(super) fn declared(owner: &Map, of_pipeline: bool, problems: &mut Problems) -> Vec<Parameter> {
+pub(super) fn declared(owner: &Map, of_pipeline: bool, problems: &mut Problems) -> Parameters {
     let Some(Entry { key, value }) = owner.get("parameters") else {
-        return Vec::new();
+        return Parameters::default();
     };
     if value.is_null() {
-        return Vec::new();
+        return Parameters::default();
     }
     let Some(map) = value.as_map() else {
         problems.error(
             key.region,
             format!("`parameters` must be a map, not {}", value.describe()),
         );
-        return Vec::new();
+        return Parameters::default();
     };
-    map.iter()
+    let list = map
+        .iter()
         .filter_map(|entry| declaration(entry, of_pipeline, problems))
-        .collect()
+        .collect();
+    Parameters {
+        list,
+        index: Index::default(),
+    }
 }
 
 fn declaration(entry: &Entry, of_pipeline: bool, problems: &mut Problems) -> Option<Parameter> {
@@ -228,22 +287,15 @@ fn choices(name: &Key, map: &Map, problems: &mut Problems) -> Option<Vec<String>
 /// is wrong is told, and bound to something harmless.
 pub(super) fn bind(
     what: &What<'_>,
-    parameters: &[Parameter],
-    arguments: Vec<(Key, Binding)>,
+    parameters: &Parameters,
+    arguments: &[(Key, Binding)],
     problems: &mut Problems,
 ) -> Bindings {
-    let mut bindings = Bindings(Vec::with_capacity(parameters.len()));
-    let mut arguments: Vec<Option<(Key, Binding)>> = arguments.into_iter().map(Some).collect();
-    for parameter in parameters {
-        let given = arguments
-            .iter_mut()
-            .find(|argument| {
-                argument
-                    .as_ref()
-                    .is_some_and(|(key, _)| key.text == parameter.name.text)
-            })
-            .and_then(Option::take);
+    let mut bindings = Bindings::default();
+    let index = Index::default();
+    for parameter in parameters.iter() {
         let name = Rc::clone(&parameter.name.text);
+        let given = index.find(arguments, &name, |(key, _)| &key.text);
         if let Some((key, given)) = given {
             let node = match typed(&parameter.kind, &given.node) {
                 Ok(node) => node,
@@ -257,7 +309,7 @@ pub(super) fn bind(
                     };
                     problems
                         .error(
-                            place(&key, &given.node),
+                            place(key, &given.node),
                             format!(
                                 "the parameter `{name}` of {} must be {expected}, not {}",
                                 what.told(),
@@ -269,13 +321,13 @@ pub(super) fn bind(
                     harmless(&parameter.kind, key.region)
                 }
             };
-            bindings.0.push(Binding {
+            bindings.push(Binding {
                 name,
                 node,
-                scope: given.scope,
+                scope: given.scope.clone(),
             });
         } else if let Some(default) = &parameter.default {
-            bindings.0.push(Binding {
+            bindings.push(Binding {
                 name,
                 node: Rc::clone(default),
                 scope: Some(Rc::clone(what.scope)),
@@ -289,14 +341,17 @@ pub(super) fn bind(
                 )
                 .help(format!("add `{name}: …`"))
                 .related(related);
-            bindings.0.push(Binding {
+            bindings.push(Binding {
                 name,
                 node: harmless(&parameter.kind, what.used_at),
                 scope: None,
             });
         }
     }
-    for (key, _) in arguments.into_iter().flatten() {
+    for (key, _) in arguments {
+        if parameters.get(&key.text).is_some() {
+            continue;
+        }
         let known = parameters
             .iter()
             .map(|parameter| &*parameter.name.text)
@@ -311,15 +366,25 @@ pub(super) fn bind(
             None if parameters.is_empty() => problem.help("it has none"),
             None => problem.help(format!(
                 "it has {}",
-                parameters
-                    .iter()
-                    .map(|parameter| format!("`{}`", parameter.name.text))
-                    .collect::<Vec<_>>()
-                    .join(", ")
+                shown(parameters.iter().map(|parameter| &*parameter.name.text))
             )),
         };
     }
     bindings
+}
+
+/// The first of some words, for messages.
+fn shown<'w>(words: impl Iterator<Item = &'w str>) -> String {
+    const SHOWN: usize = 12;
+    let mut first: Vec<String> = Vec::new();
+    for word in words {
+        if first.len() == SHOWN {
+            first.push("…".to_owned());
+            break;
+        }
+        first.push(format!("`{word}`"));
+    }
+    first.join(", ")
 }
 
 /// What is given values, for messages.
@@ -367,16 +432,8 @@ pub(super) fn typed(kind: &Kind, node: &Rc<Node>) -> Result<Rc<Node>, String> {
         Kind::Enum(choices) => match scalar {
             Some(scalar) if choices.contains(&scalar.text) => Ok(Rc::new(as_text(node, scalar))),
             Some(_) | None => {
-                const SHOWN: usize = 12;
-                let mut words: Vec<String> = choices
-                    .iter()
-                    .take(SHOWN)
-                    .map(|choice| format!("`{choice}`"))
-                    .collect();
-                if choices.len() > SHOWN {
-                    words.push("…".to_owned());
-                }
-                Err(format!("one of {}", words.join(", ")))
+                let words = shown(choices.iter().map(String::as_str));
+                Err(format!("one of {words}"))
             }
         },
         Kind::Executor => match &node.value {

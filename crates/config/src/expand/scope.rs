@@ -7,7 +7,7 @@ use std::rc::Rc;
 use crate::diagnostic::Problems;
 use crate::read::{Entry, Key, Map, Node};
 
-use super::parameter::{self, Parameter};
+use super::parameter::{self, Parameters};
 
 /// The names of one config or orb.
 #[derive(Default)]
@@ -34,7 +34,7 @@ pub(super) type Definitions = HashMap<Rc<str>, Rc<Definition>>;
 pub(super) struct Definition {
     pub(super) key: Key,
     pub(super) node: Rc<Node>,
-    pub(super) parameters: Vec<Parameter>,
+    pub(super) parameters: Parameters,
     pub(super) used: Cell<bool>,
     /// What it is another name for, if it is just that: `install: node/install`.
     pub(super) alias: Option<String>,
@@ -94,7 +94,7 @@ impl Scope {
                 let definition = Definition {
                     key: key.clone(),
                     node: Rc::clone(value),
-                    parameters: Vec::new(),
+                    parameters: Parameters::default(),
                     used: Cell::new(false),
                     alias: Some(alias.to_owned()),
                 };
@@ -120,7 +120,7 @@ impl Scope {
                 let definition = Definition {
                     key: key.clone(),
                     node: Rc::new(Node::map(key.region, Map::default())),
-                    parameters: Vec::new(),
+                    parameters: Parameters::default(),
                     used: Cell::new(false),
                     alias: None,
                 };
@@ -178,8 +178,14 @@ impl Scope {
         }
     }
 
-    /// All names of a kind, those of orbs with the orb's.
+    /// All names of a kind, those of orbs with the orb's: for suggestions, so none if there are too many.
     pub(super) fn names(&self, of: impl Fn(&Self) -> &Definitions) -> Vec<String> {
+        const MAX_NAMES: usize = 5_000;
+        let scopes = self.orbs.values().filter_map(|orb| orb.scope.as_deref());
+        let count = scopes.map(|scope| of(scope).len()).sum::<usize>() + of(self).len();
+        if count > MAX_NAMES {
+            return Vec::new();
+        }
         let mut names: Vec<String> = of(self).keys().map(ToString::to_string).collect();
         for (orb, import) in &self.orbs {
             if let Some(scope) = &import.scope {
@@ -248,13 +254,13 @@ fn check_keys(noun: &str, name: &str, body: &Map, problems: &mut Problems) {
 }
 
 /// "The following parameter names are reserved": a use could not tell them from its own keys.
-fn check_reserved(noun: &str, parameters: &[Parameter], problems: &mut Problems) {
+fn check_reserved(noun: &str, parameters: &Parameters, problems: &mut Problems) {
     let reserved: &[&str] = match noun {
         "job" => &["name", "requires", "context", "type", "filters"],
         "command" => &["name"],
         _ => &[],
     };
-    for parameter in parameters {
+    for parameter in parameters.iter() {
         if reserved.contains(&&*parameter.name.text) {
             problems
                 .error(

@@ -5,12 +5,9 @@ use std::rc::Rc;
 use crate::read::{Entry, Key, Node, Region, Value};
 
 use super::executor::bound;
-use super::parameter::{Binding, Bindings, Kind, Parameter, UNKNOWN, What, place, typed};
+use super::parameter::{Binding, Bindings, Kind, Parameters, UNKNOWN, What, place, typed};
 use super::scope::{Definition, Found, Scope};
-use super::{Env, Expander, MAX_NESTING, text};
-
-/// What a use of a command counts for, in values.
-const USE_COST: usize = 10;
+use super::{Env, Expander, MAX_NESTING, USE_COST, text};
 
 /// The steps that are no commands.
 pub(crate) const BUILT_IN: &[&str] = &[
@@ -69,6 +66,9 @@ impl Expander<'_> {
         env: Env<'_>,
         steps: &mut Vec<Rc<Node>>,
     ) {
+        if self.budget.is_spent() {
+            return;
+        }
         match &item.value {
             Value::Scalar(scalar) if !scalar.is_null() => {
                 if item.templated
@@ -291,7 +291,7 @@ impl Expander<'_> {
             scope: &home,
             other_keys: &[],
         };
-        let bindings = self.bind(&what, &definition.parameters, given);
+        let bindings = self.bind(&what, &definition.parameters, &given);
         let outer = self
             .problems
             .enter(region, format!("the command `{name}` is used here"));
@@ -349,15 +349,13 @@ impl Expander<'_> {
     pub(super) fn arguments<'n>(
         &mut self,
         entries: impl Iterator<Item = &'n Entry>,
-        parameters: &[Parameter],
+        parameters: &Parameters,
         scope: &Rc<Scope>,
         env: Env<'_>,
     ) -> Vec<(Key, Binding)> {
         entries
             .filter_map(|entry| {
-                let parameter = parameters
-                    .iter()
-                    .find(|parameter| parameter.name.text == entry.key.text);
+                let parameter = parameters.get(&entry.key.text);
                 let takes_steps = parameter.is_some_and(|found| found.kind == Kind::Steps);
                 let binding = if takes_steps && entry.value.as_list().is_some() {
                     let mut steps = Vec::new();
@@ -380,11 +378,18 @@ impl Expander<'_> {
     pub(super) fn bind(
         &mut self,
         what: &What<'_>,
-        parameters: &[Parameter],
-        arguments: Vec<(Key, Binding)>,
+        parameters: &Parameters,
+        arguments: &[(Key, Binding)],
     ) -> Bindings {
+        let given = arguments
+            .iter()
+            .map(|(_, binding)| binding.node.size.text_bytes);
+        let bytes = given.fold(0, usize::saturating_add);
+        if !self.spend(parameters.cost() + arguments.len(), bytes, what.used_at) {
+            return Bindings::default();
+        }
         let mut bindings = super::parameter::bind(what, parameters, arguments, self.problems);
-        for (binding, parameter) in bindings.0.iter_mut().zip(parameters) {
+        for (binding, parameter) in bindings.iter_mut().zip(parameters.iter()) {
             let is_default = parameter
                 .default
                 .as_ref()
@@ -447,7 +452,7 @@ impl Expander<'_> {
                 .help("write `run: make`, or a map with `command`");
             return;
         }
-        let commands = scope.names(|scope| &scope.commands);
+        let commands = self.names(scope, |scope| &scope.commands);
         let known = BUILT_IN
             .iter()
             .copied()

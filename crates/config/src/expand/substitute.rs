@@ -1,8 +1,9 @@
 //! Fills the holes of texts, lists and maps.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
-use crate::read::{Entry, Key, Map, Node, Region, Scalar, Value};
+use crate::read::{Entry, Key, Map, MapBuilder, Node, Region, Scalar, Value};
 
 use super::condition::is_true;
 use super::parameter::{Binding, UNKNOWN};
@@ -39,17 +40,16 @@ impl Expander<'_> {
 
     /// The same for the entries of a map.
     pub(super) fn map(&mut self, map: &Map, env: Env<'_>) -> Map {
-        let entries = map.iter().map(|entry| self.entry(entry, env));
-        let entries: Vec<Entry> = entries.collect();
-        let mut kept: Vec<Entry> = Vec::with_capacity(entries.len());
-        for entry in entries {
-            // Two keys with holes may come out the same; the later one counts.
-            match kept.iter_mut().find(|kept| kept.key.text == entry.key.text) {
-                Some(kept) => *kept = entry,
-                None => kept.push(entry),
-            }
+        if !map.iter().any(|entry| entry.key.text.contains("<<")) {
+            return map.iter().map(|entry| self.entry(entry, env)).collect();
         }
-        kept.into_iter().collect()
+        // Two keys with holes may come out the same; the later one counts.
+        let mut builder = MapBuilder::default();
+        for entry in map.iter() {
+            let Entry { key, value } = self.entry(entry, env);
+            builder.insert(key, value);
+        }
+        builder.build()
     }
 
     pub(super) fn entry(&mut self, entry: &Entry, env: Env<'_>) -> Entry {
@@ -94,7 +94,7 @@ impl Expander<'_> {
 
     fn scalar(&mut self, node: &Rc<Node>, scalar: &Scalar, env: Env<'_>) -> Rc<Node> {
         if let Some(hole) = text::only_hole(&scalar.text) {
-            let region = part_of(node.region, scalar, hole);
+            let region = Places::new(node.region, Some(scalar)).of(hole);
             return match self.value(hole.inner, region, env) {
                 Some(binding) => binding.node,
                 None => Rc::new(Node::text(node.region, UNKNOWN)),
@@ -116,43 +116,37 @@ impl Expander<'_> {
         scalar: Option<&Scalar>,
         env: Env<'_>,
     ) -> String {
-        let place = |hole: Hole<'_>| scalar.map_or(region, |scalar| part_of(region, scalar, hole));
+        let places = Places::new(region, scalar);
         let parts = match text::parts(text) {
             Ok(parts) => parts,
             Err(fault) => {
                 self.problems
-                    .error(place(fault.hole), fault.message)
+                    .error(places.of(fault.hole), fault.message)
                     .help("write `\\<<` for what is no value");
                 return UNKNOWN.to_owned();
             }
         };
         let mut filled = String::with_capacity(text.len());
-        self.fill(&parts, &place, env, &mut filled);
-        if self.spend(1, filled.len(), region) {
+        self.fill(&parts, &places, env, &mut filled);
+        if self.spend(1, filled.len().max(text.len()), region) {
             filled
         } else {
             String::new()
         }
     }
 
-    fn fill(
-        &mut self,
-        parts: &[Part<'_>],
-        place: &dyn Fn(Hole<'_>) -> Region,
-        env: Env<'_>,
-        filled: &mut String,
-    ) {
+    fn fill(&mut self, parts: &[Part<'_>], places: &Places<'_>, env: Env<'_>, filled: &mut String) {
         for part in parts {
             match part {
                 Part::Text(text) => filled.push_str(text),
                 Part::Hole(hole) => {
-                    let region = place(*hole);
+                    let region = places.of(*hole);
                     let Some(binding) = self.value(hole.inner, region, env) else {
                         filled.push_str(UNKNOWN);
                         continue;
                     };
                     self.push(hole, &binding.node, region, filled);
-                    if filled.len() > self.budget.bytes {
+                    if filled.len() > self.budget.bytes() {
                         // Told by who called.
                         return;
                     }
@@ -162,11 +156,11 @@ impl Expander<'_> {
                     inverted,
                     body,
                 } => {
-                    let Some(binding) = self.value(hole.inner, place(*hole), env) else {
+                    let Some(binding) = self.value(hole.inner, places.of(*hole), env) else {
                         continue;
                     };
                     if is_true(&binding.node) != *inverted {
-                        self.fill(body, place, env, filled);
+                        self.fill(body, places, env, filled);
                     }
                 }
             }
@@ -215,6 +209,9 @@ impl Expander<'_> {
         region: Region,
         env: Env<'_>,
     ) -> Option<Binding> {
+        if self.budget.is_spent() {
+            return None;
+        }
         let plain = |node| Binding {
             name: name.into(),
             node,
@@ -292,22 +289,50 @@ impl Expander<'_> {
     }
 }
 
-/// Where a hole is, if its scalar is on one line; else where that begins.
-fn part_of(region: Region, scalar: &Scalar, hole: Hole<'_>) -> Region {
-    let width = region.end_column.saturating_sub(region.column);
-    let is_line = region.line == region.end_line && !scalar.text.contains('\n');
-    let before = scalar.text[..hole.start].chars().count();
-    let length = scalar.text[hole.start..hole.end].chars().count();
-    // Quotes are around it; escapes would shift it.
-    let quotes = if scalar.plain { 0 } else { 1 };
-    let total = scalar.text.chars().count();
-    if !is_line || width != total + 2 * quotes {
-        return region;
+/// Where the holes of a text are, if it is on one line; else where that begins. Asked from left to right,
+/// it counts each character once.
+struct Places<'t> {
+    region: Region,
+    /// The text and its first column, if each of its characters is as it was written.
+    exact: Option<(&'t str, usize)>,
+    /// How many characters begin before a byte.
+    counted: Cell<(usize, usize)>,
+}
+
+impl<'t> Places<'t> {
+    fn new(region: Region, scalar: Option<&'t Scalar>) -> Self {
+        let exact = scalar.and_then(|scalar| {
+            let is_line = region.line == region.end_line && !scalar.text.contains('\n');
+            let width = region.end_column.saturating_sub(region.column);
+            // Quotes are around it; escapes would shift it.
+            let quotes = if scalar.plain { 0 } else { 1 };
+            let is_exact = is_line && width == scalar.text.chars().count() + 2 * quotes;
+            is_exact.then_some((scalar.text.as_str(), region.column + quotes))
+        });
+        Self {
+            region,
+            exact,
+            counted: Cell::default(),
+        }
     }
-    let column = region.column + quotes + before;
-    Region {
-        column,
-        end_column: column + length,
-        ..region
+
+    fn of(&self, hole: Hole<'_>) -> Region {
+        let Some((text, first)) = self.exact else {
+            return self.region;
+        };
+        let (byte, chars) = self.counted.get();
+        let (byte, chars) = if byte <= hole.start {
+            (byte, chars)
+        } else {
+            (0, 0)
+        };
+        let before = chars + text[byte..hole.start].chars().count();
+        self.counted.set((hole.start, before));
+        let column = first + before;
+        Region {
+            column,
+            end_column: column + text[hole.start..hole.end].chars().count(),
+            ..self.region
+        }
     }
 }

@@ -35,7 +35,7 @@ impl Expander<'_> {
                 scope: &scope,
                 other_keys: &[],
             };
-            let bindings = self.bind(&what, &definition.parameters, Vec::new());
+            let bindings = self.bind(&what, &definition.parameters, &[]);
             let node = self.job(definition, &scope, &bindings, &Around::default());
             unused.push(Entry {
                 key: definition.key.clone(),

@@ -9,16 +9,18 @@ use model::ParameterValue;
 
 use crate::diagnostic::Problems;
 use crate::inputs::{Inputs, TriggerValues};
-use crate::read::{Map, Node, Region};
+use crate::read::{Index, Map, Node, Region};
 
 use super::Version;
-use super::parameter::{self, Kind, Parameter};
+use super::parameter::{self, Kind, Parameter, Parameters};
 
 /// All that `pipeline.` stands for.
 pub(super) struct PipelineValues {
     trigger: TriggerValues,
     has_trigger: bool,
     parameters: Vec<(Parameter, Rc<Node>)>,
+    /// Of `parameters`.
+    index: Index,
 }
 
 /// What a value is when its trigger does not bring it.
@@ -104,14 +106,14 @@ impl PipelineValues {
         problems: &mut Problems,
     ) -> Self {
         let declared = match version {
-            Version::V2_0 => Vec::new(),
+            Version::V2_0 => Parameters::default(),
             Version::V2_1 => parameter::declared(top, true, problems),
         };
         let region = top
             .get("parameters")
             .map_or_else(Region::default, |entry| entry.key.region);
         let mut parameters = Vec::new();
-        for parameter in declared {
+        for parameter in declared.iter() {
             let given = inputs
                 .parameters
                 .and_then(|given| given.get(&*parameter.name.text));
@@ -136,7 +138,7 @@ impl PipelineValues {
                     None => Rc::new(empty(&parameter.kind, parameter.name.region)),
                 },
             };
-            parameters.push((parameter, value));
+            parameters.push((parameter.clone(), value));
         }
         for name in inputs.parameters.into_iter().flat_map(|given| given.keys()) {
             let known = || {
@@ -155,6 +157,7 @@ impl PipelineValues {
             has_trigger: inputs.trigger.is_some(),
             trigger: inputs.trigger.cloned().unwrap_or_default(),
             parameters,
+            index: Index::default(),
         }
     }
 
@@ -166,10 +169,9 @@ impl PipelineValues {
         problems: &mut Problems,
     ) -> Result<Rc<Node>, Unknown> {
         if let Some(name) = name.strip_prefix("parameters.") {
-            let found = self
-                .parameters
-                .iter()
-                .find(|(parameter, _)| &*parameter.name.text == name);
+            let found = self.index.find(&self.parameters, name, |(parameter, _)| {
+                &parameter.name.text
+            });
             return match found {
                 Some((_, node)) => Ok(Rc::clone(node)),
                 None => Err(Unknown {

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use crate::LeftOut;
-use crate::read::{Entry, Key, Map, Node, Region, Value};
+use crate::read::{Entry, Index, Key, Map, Node, Region, Value};
 use crate::resolve::MAX_JOBS;
 use crate::schema::JOB_USE_KEYS;
 
@@ -15,7 +15,7 @@ use super::job::Around;
 use super::matrix::matrix_name;
 use super::parameter::{Bindings, UNKNOWN, What};
 use super::scope::{Definition, Found, Scope};
-use super::{Env, Expander, Version};
+use super::{Env, Expander, USE_COST, Version};
 
 /// The expanded workflows, and the jobs that they use.
 #[derive(Default)]
@@ -31,9 +31,9 @@ pub(super) struct Workflows {
 pub(super) struct Uses {
     pub(super) items: Vec<Use>,
     /// The names of the jobs to require for a matrix, by its alias, and for a group of jobs.
-    pub(super) groups: HashMap<String, Vec<String>>,
-    /// The groups of jobs that were used, and whether without a `name`.
-    pub(super) group_uses: Vec<(Rc<str>, bool)>,
+    pub(super) groups: Groups,
+    /// The groups of jobs that were used, and whether one of the uses had no `name`.
+    pub(super) group_uses: HashMap<Rc<str>, bool>,
 }
 
 /// One use of a job.
@@ -106,7 +106,7 @@ impl Expander<'_> {
             scope: &scope,
             other_keys: &[],
         };
-        let bindings = self.bind(&what, &definition.parameters, Vec::new());
+        let bindings = self.bind(&what, &definition.parameters, &[]);
         let node = self.job(&definition, &scope, &bindings, &Around::default());
         let identity = entry.key.text.to_string();
         workflows
@@ -201,11 +201,12 @@ impl Expander<'_> {
         }
         let region = items.first().map_or(workflow.region, |item| item.region);
         let names: HashSet<&str> = uses.items.iter().map(|item| item.name.as_str()).collect();
-        let mut nodes: Vec<Rc<Node>> = uses
-            .items
-            .iter()
-            .map(|item| item.node(&names, &uses.groups))
-            .collect();
+        let mut nodes = Vec::with_capacity(uses.items.len() + others.len());
+        for item in &uses.items {
+            if self.spend(item.needs(&names, &uses.groups), 0, item.region) {
+                nodes.push(item.node(&names, &uses.groups));
+            }
+        }
         nodes.extend(others);
         Rc::new(Node::list(region, nodes))
     }
@@ -240,6 +241,9 @@ impl Expander<'_> {
         uses: &mut Uses,
         workflows: &mut Workflows,
     ) {
+        if self.budget.is_spent() {
+            return;
+        }
         let job = self.key(job, Env::default());
         let map = match body.map(|body| (body, &body.value)) {
             None => None,
@@ -306,6 +310,7 @@ impl Expander<'_> {
             matrix: combination,
             ..Env::default()
         };
+        self.spend(USE_COST + map.map_or(0, Map::len), 0, job.region);
         let entries: Vec<&Entry> = map.into_iter().flat_map(Map::iter).collect();
         let mut kept = Vec::new();
         let mut given: Vec<Entry> = Vec::new();
@@ -335,6 +340,7 @@ impl Expander<'_> {
             (None, Some(combination)) => matrix_name(&job.text, combination),
             (None, None) => job.text.to_string(),
         };
+        self.spend(0, shown.len(), job.region);
         if let Some(entry) = name.filter(|entry| entry.value.as_text().is_none()) {
             // Told by who reads workflows.
             kept.push(entry);
@@ -367,20 +373,26 @@ impl Expander<'_> {
                 &self.scope.clone(),
                 env,
             );
-            for binding in combination.into_iter().flat_map(|matrix| &matrix.0) {
-                let is_given = arguments.iter().any(|(key, _)| key.text == binding.name);
-                if !is_given {
+            let index = Index::default();
+            let of_matrix: Vec<_> = combination
+                .into_iter()
+                .flat_map(Bindings::iter)
+                .filter(|binding| {
+                    let given = index.find(&arguments, &binding.name, |(key, _)| &key.text);
+                    given.is_none()
+                })
+                .map(|binding| {
                     let key = Key::new(&binding.name, binding.node.region);
-                    let scope = Rc::clone(&self.scope);
-                    arguments.push((key.clone(), bound(&key, &binding.node, Some(&scope))));
-                }
-            }
+                    (key.clone(), bound(&key, &binding.node, Some(&self.scope)))
+                })
+                .collect();
+            arguments.extend(of_matrix);
             let around = self.around(around, env);
             let named = Names { job, shown: &shown };
             instance = self.instance(
                 &definition,
                 &home,
-                arguments,
+                &arguments,
                 &around,
                 &named,
                 &mut workflows.instances,
@@ -435,7 +447,7 @@ impl Expander<'_> {
                 None
             }
             Found::Nothing => {
-                let known = scope.names(|scope| &scope.jobs);
+                let known = self.names(&scope, |scope| &scope.jobs);
                 let nearest = self
                     .problems
                     .nearest(&job.text, known.iter().map(String::as_str));
@@ -470,9 +482,24 @@ impl Expander<'_> {
     }
 }
 
+/// The jobs that a matrix or a group of jobs stands for, by its name.
+type Groups = HashMap<String, Vec<String>>;
+
 impl Use {
+    /// How many jobs it requires.
+    fn needs(&self, names: &HashSet<&str>, groups: &Groups) -> usize {
+        let requires = self
+            .entries
+            .iter()
+            .filter(|entry| &*entry.key.text == "requires");
+        requires
+            .flat_map(|entry| entry.value.as_list().unwrap_or_default())
+            .map(|item| group_of(item, names, groups).map_or(1, Vec::len))
+            .sum()
+    }
+
     /// It as an entry of a workflow's `jobs`.
-    fn node(&self, names: &HashSet<&str>, groups: &HashMap<String, Vec<String>>) -> Rc<Node> {
+    fn node(&self, names: &HashSet<&str>, groups: &Groups) -> Rc<Node> {
         let mut entries = Vec::new();
         if *self.name != *self.job.text {
             entries.push(Entry::new(
@@ -499,30 +526,30 @@ impl Use {
     }
 }
 
-/// `requires` with the names of a matrix's jobs in place of its alias.
-fn requires(
-    entry: &Entry,
-    items: &[Rc<Node>],
-    names: &HashSet<&str>,
-    groups: &HashMap<String, Vec<String>>,
-) -> Rc<Node> {
-    let group_of = |item: &Node| {
-        let name = match &item.value {
-            Value::Scalar(scalar) => scalar.text.as_str(),
-            Value::Map(map) => &*map.only()?.key.text,
-            Value::List(_) => return None,
-        };
-        if names.contains(name) {
-            return None;
-        }
-        groups.get(name)
+/// The jobs that an entry of `requires` stands for, if it is no job's name.
+fn group_of<'g>(item: &Node, names: &HashSet<&str>, groups: &'g Groups) -> Option<&'g Vec<String>> {
+    let name = match &item.value {
+        Value::Scalar(scalar) => scalar.text.as_str(),
+        Value::Map(map) => &*map.only()?.key.text,
+        Value::List(_) => return None,
     };
-    if !items.iter().any(|item| group_of(item).is_some()) {
+    if names.contains(name) {
+        return None;
+    }
+    groups.get(name)
+}
+
+/// `requires` with the names of a matrix's jobs in place of its alias.
+fn requires(entry: &Entry, items: &[Rc<Node>], names: &HashSet<&str>, groups: &Groups) -> Rc<Node> {
+    let is_any = items
+        .iter()
+        .any(|item| group_of(item, names, groups).is_some());
+    if !is_any {
         return Rc::clone(&entry.value);
     }
     let mut all = Vec::new();
     for item in items {
-        let Some(group) = group_of(item) else {
+        let Some(group) = group_of(item, names, groups) else {
             all.push(Rc::clone(item));
             continue;
         };

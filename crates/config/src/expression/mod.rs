@@ -17,7 +17,7 @@ mod parser;
 pub(crate) use datum::{Datum, Number};
 
 use crate::fault::Fault;
-use crate::pattern::Pattern;
+use crate::pattern::{Pattern, Patterns};
 use std::ops::Range;
 
 /// How many bytes an expression may have.
@@ -26,15 +26,13 @@ pub(crate) const MAX_EXPRESSION_BYTES: usize = 16 << 10;
 /// How deep parentheses may be nested.
 pub(crate) const MAX_NESTING: usize = 100;
 
-/// How many regular expressions one expression may have; each takes time and memory.
-pub(crate) const MAX_PATTERNS: usize = 50;
-
 /// An expression that can be evaluated any number of times.
 #[derive(Clone, Debug)]
 pub(crate) struct Expression {
     root: Node,
     references: Vec<Reference>,
     doubts: Vec<Fault>,
+    patterns: usize,
 }
 
 /// A name in an expression, as `pipeline.git.branch`.
@@ -72,7 +70,7 @@ enum Test {
     NotEqual(Node),
     StartsWith(Node),
     Contains(Node),
-    Matches(Box<Pattern>),
+    Matches(Pattern),
     Order(Order, Node),
 }
 
@@ -89,14 +87,19 @@ enum Order {
 /// # Errors
 ///
 /// The first thing that is wrong with it.
-pub(crate) fn parse(text: &str) -> Result<Expression, Fault> {
-    parser::parse(text)
+pub(crate) fn parse(text: &str, patterns: &mut Patterns) -> Result<Expression, Fault> {
+    parser::parse(text, patterns)
 }
 
 impl Expression {
     /// The names in it, from left to right, each as often as it is there.
     pub(crate) fn references(&self) -> &[Reference] {
         &self.references
+    }
+
+    /// How many regular expressions it may hold texts against.
+    pub(crate) fn pattern_count(&self) -> usize {
+        self.patterns
     }
 
     /// What is allowed and hardly meant.

@@ -1,17 +1,15 @@
 //! The grammar of expressions: one function for each strength of operators.
 
 use super::lexer::{Token, Word, words};
-use super::{
-    Expression, Link, MAX_EXPRESSION_BYTES, MAX_NESTING, MAX_PATTERNS, Node, Reference, Test,
-};
+use super::{Expression, Link, MAX_EXPRESSION_BYTES, MAX_NESTING, Node, Reference, Test};
 use crate::fault::Fault;
-use crate::pattern::Pattern;
+use crate::pattern::Patterns;
 use crate::suggest::nearest;
 
 /// The operators that are names.
 const NAMED: [&str; 3] = ["starts-with", "contains", "matches"];
 
-pub(super) fn parse(text: &str) -> Result<Expression, Fault> {
+pub(super) fn parse(text: &str, patterns: &mut Patterns) -> Result<Expression, Fault> {
     if text.len() > MAX_EXPRESSION_BYTES {
         return Err(Fault::new(
             0..text.chars().count(),
@@ -25,7 +23,8 @@ pub(super) fn parse(text: &str) -> Result<Expression, Fault> {
         tokens: words(text)?,
         at: 0,
         nesting: 0,
-        patterns: 0,
+        patterns,
+        pattern_count: 0,
         references: Vec::new(),
         doubts: Vec::new(),
     };
@@ -37,20 +36,22 @@ pub(super) fn parse(text: &str) -> Result<Expression, Fault> {
         root,
         references: parser.references,
         doubts: parser.doubts,
+        patterns: parser.pattern_count,
     })
 }
 
-struct Parser {
+struct Parser<'p> {
     /// Never empty: the last is [`Word::End`].
     tokens: Vec<Token>,
     at: usize,
     nesting: usize,
-    patterns: usize,
+    patterns: &'p mut Patterns,
+    pattern_count: usize,
     references: Vec<Reference>,
     doubts: Vec<Fault>,
 }
 
-impl Parser {
+impl Parser<'_> {
     fn token(&self) -> &Token {
         &self.tokens[self.at.min(self.tokens.len() - 1)]
     }
@@ -212,14 +213,10 @@ impl Parser {
             return Err(fault.help("write it between slashes: `matches /^release-.*$/`"));
         };
         self.at += 1;
-        self.patterns += 1;
-        if self.patterns > MAX_PATTERNS {
-            let message =
-                format!("the expression has more than {MAX_PATTERNS} regular expressions");
-            return Err(Fault::new(place, message));
-        }
-        Pattern::regex(&pattern)
-            .map(|pattern| Test::Matches(Box::new(pattern)))
+        self.pattern_count += 1;
+        self.patterns
+            .regex(&pattern)
+            .map(Test::Matches)
             .map_err(|fault| fault.shifted(place.start + 1))
     }
 

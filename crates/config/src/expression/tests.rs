@@ -3,8 +3,13 @@ use std::cell::Cell;
 use insta::assert_snapshot;
 use proptest::prelude::*;
 
-use super::{Datum, MAX_EXPRESSION_BYTES, MAX_NESTING, MAX_PATTERNS, Number, Reference, parse};
+use super::{Datum, Expression, MAX_EXPRESSION_BYTES, MAX_NESTING, Number, Reference};
 use crate::fault::{Fault, shown};
+use crate::pattern::{MAX_PATTERNS, Patterns};
+
+fn parse(text: &str) -> Result<Expression, Fault> {
+    super::parse(text, &mut Patterns::default())
+}
 
 /// What the names in these tests stand for.
 fn lookup(reference: &Reference) -> Result<Datum, Fault> {
@@ -454,10 +459,17 @@ fn sizes_are_bounded() {
         let expression = parse(&long).unwrap();
         drop(expression.clone().eval(&mut lookup));
     }
-    let many = vec!["branch matches /x/"; MAX_PATTERNS + 1].join(" or ");
+    let matches = |count: usize, pattern: &dyn Fn(usize) -> usize| {
+        let tests = (0..count).map(|number| format!("b matches /{}/", pattern(number)));
+        tests.collect::<Vec<_>>().join(" or ")
+    };
+    assert!(parse(&matches(2 * MAX_PATTERNS, &|_| 0)).is_ok());
+    assert!(parse(&matches(MAX_PATTERNS, &|number| number)).is_ok());
     assert_eq!(
-        parse(&many).unwrap_err().message,
-        "the expression has more than 50 regular expressions"
+        parse(&matches(MAX_PATTERNS + 1, &|number| number))
+            .unwrap_err()
+            .message,
+        "the config has more than 300 different regular expressions"
     );
 }
 

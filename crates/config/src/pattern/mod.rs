@@ -3,9 +3,15 @@
 
 mod java;
 
+use std::collections::HashMap;
+use std::rc::Rc;
+
 use fancy_regex::{CompileError, Error, Regex, RegexBuilder, RuntimeError};
 
 use crate::fault::Fault;
+
+/// How many different regular expressions a config may have; each takes time and memory.
+pub const MAX_PATTERNS: usize = 300;
 
 /// How many characters a pattern may have.
 pub(crate) const MAX_PATTERN_CHARS: usize = 1000;
@@ -15,13 +21,13 @@ pub(crate) const MAX_MATCHED_BYTES: usize = 8 << 10;
 
 /// How many bytes a compiled regular expression may take. What is refused for this (thousands of
 /// repetitions) costs a few milliseconds to find out.
-const MAX_COMPILED_BYTES: usize = 512 << 10;
+const MAX_COMPILED_BYTES: usize = 128 << 10;
 
 /// How many instructions one that looks around may have.
 const MAX_INSTRUCTIONS: usize = 10_000;
 
 /// How often one that looks around may go back; each time costs at most one pass over the text.
-const MAX_BACKTRACKS: usize = 20_000;
+const MAX_BACKTRACKS: usize = 2_000;
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -29,19 +35,23 @@ pub(crate) enum Pattern {
     /// Matches this text alone.
     Exact(String),
     /// Matches what the expression matches from beginning to end.
-    Regex(Box<Regex>),
+    Regex(Rc<Regex>),
 }
 
-impl Pattern {
+/// The regular expressions of one config, each compiled once, however often it is used.
+#[derive(Debug, Default)]
+pub(crate) struct Patterns(HashMap<String, Result<Pattern, Fault>>);
+
+impl Patterns {
     /// A filter's value: `/regular expression/`, or else an exact text.
     ///
     /// # Errors
     ///
-    /// The regular expression is not one of Java's, or one that can't be used here.
-    pub(crate) fn parse(text: &str) -> Result<Self, Fault> {
+    /// The regular expression is not one of Java's, or one that can't be used here, or one too many.
+    pub(crate) fn filter(&mut self, text: &str) -> Result<Pattern, Fault> {
         match inside_slashes(text) {
-            Some(regex) => Self::regex(regex).map_err(|fault| fault.shifted(1)),
-            None => Ok(Self::Exact(text.to_owned())),
+            Some(regex) => self.regex(regex).map_err(|fault| fault.shifted(1)),
+            None => Ok(Pattern::Exact(text.to_owned())),
         }
     }
 
@@ -49,8 +59,25 @@ impl Pattern {
     ///
     /// # Errors
     ///
-    /// As [`Pattern::parse`].
-    pub(crate) fn regex(text: &str) -> Result<Self, Fault> {
+    /// As [`Patterns::filter`].
+    pub(crate) fn regex(&mut self, text: &str) -> Result<Pattern, Fault> {
+        if let Some(known) = self.0.get(text) {
+            return known.clone();
+        }
+        if self.0.len() >= MAX_PATTERNS {
+            return Err(Fault::new(
+                0..text.chars().count(),
+                format!("the config has more than {MAX_PATTERNS} different regular expressions"),
+            ));
+        }
+        let pattern = Pattern::regex(text);
+        self.0.insert(text.to_owned(), pattern.clone());
+        pattern
+    }
+}
+
+impl Pattern {
+    fn regex(text: &str) -> Result<Self, Fault> {
         let length = text.chars().count();
         if length > MAX_PATTERN_CHARS {
             return Err(Fault::new(
@@ -68,7 +95,7 @@ impl Pattern {
             .max_prog_size(MAX_INSTRUCTIONS)
             .backtrack_limit(MAX_BACKTRACKS)
             .build()
-            .map(|regex| Self::Regex(Box::new(regex)))
+            .map(|regex| Self::Regex(Rc::new(regex)))
             .map_err(|error| Fault::new(0..length, reason(&error)))
     }
 

@@ -1,18 +1,19 @@
 use insta::assert_snapshot;
 use proptest::prelude::*;
 
-use super::{MAX_MATCHED_BYTES, MAX_PATTERN_CHARS, Pattern};
+use super::{MAX_MATCHED_BYTES, MAX_PATTERN_CHARS, Pattern, Patterns};
 use crate::fault::shown;
 
 fn matches(pattern: &str, text: &str) -> bool {
-    Pattern::parse(pattern)
+    Patterns::default()
+        .filter(pattern)
         .unwrap_or_else(|fault| panic!("{}", shown(pattern, &fault)))
         .is_match(text)
         .unwrap()
 }
 
 fn fault(pattern: &str) -> String {
-    match Pattern::parse(pattern) {
+    match Patterns::default().filter(pattern) {
         Ok(_) => panic!("{pattern} is a pattern"),
         Err(fault) => shown(pattern, &fault),
     }
@@ -228,15 +229,18 @@ fn sizes_are_bounded() {
             .message
             .contains("1001 characters")
     );
-    assert!(Pattern::parse(&nested).is_err());
+    assert!(Patterns::default().filter(&nested).is_err());
 
     let text = "a".repeat(MAX_MATCHED_BYTES);
-    let slow = Pattern::parse("/(?:(?=a)a*)*b/").unwrap();
+    let slow = Patterns::default().filter("/(?:(?=a)a*)*b/").unwrap();
     assert_snapshot!(slow.is_match(&text).unwrap_err(), @"the regular expression takes too many attempts on this text");
     let longer = "a".repeat(MAX_MATCHED_BYTES + 1);
     assert_snapshot!(slow.is_match(&longer).unwrap_err(), @"the text has 8193 bytes, and 8192 are the most that a regular expression is held against");
     assert_eq!(
-        Pattern::parse("/(a*)*b/").unwrap().is_match(&text),
+        Patterns::default()
+            .filter("/(a*)*b/")
+            .unwrap()
+            .is_match(&text),
         Ok(false)
     );
 }

@@ -7,12 +7,13 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use super::{Node, Region};
+use super::{Index, Node, Region};
 
 /// Keys and values in their order; no key twice.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Map {
     entries: Vec<Entry>,
+    index: Index,
 }
 
 /// One key and its value.
@@ -34,6 +35,7 @@ impl FromIterator<Entry> for Map {
     fn from_iter<I: IntoIterator<Item = Entry>>(entries: I) -> Self {
         Self {
             entries: entries.into_iter().collect(),
+            index: Index::default(),
         }
     }
 }
@@ -75,7 +77,7 @@ impl Map {
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<&Entry> {
-        self.entries.iter().find(|entry| &*entry.key.text == key)
+        self.index.find(&self.entries, key, |entry| &entry.key.text)
     }
 
     /// The entry of a map that has only one.
@@ -135,6 +137,7 @@ impl MapBuilder {
     pub(crate) fn build(self) -> Map {
         Map {
             entries: self.entries,
+            index: Index::default(),
         }
     }
 }

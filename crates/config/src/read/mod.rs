@@ -1,6 +1,7 @@
 //! Bytes to a tree with positions: YAML as CircleCI reads it (YAML 1.1's words and merge keys), with
 //! limits that hold whatever the bytes are.
 
+mod index;
 mod lenient;
 mod map;
 mod node;
@@ -9,7 +10,8 @@ mod source;
 mod syntax;
 mod yaml;
 
-pub(crate) use map::{Entry, Key, Map};
+pub(crate) use index::Index;
+pub(crate) use map::{Entry, Key, Map, MapBuilder};
 pub(crate) use node::{Node, Value};
 pub(crate) use scalar::Scalar;
 pub(crate) use source::{FileId, Region, Source};

@@ -19,7 +19,7 @@ use model::{Concurrency, JobKind, OutcomeKind};
 
 use crate::diagnostic::Problems;
 use crate::expand::Expanded;
-use crate::pattern::Pattern;
+use crate::pattern::{Pattern, Patterns};
 use crate::read::{Entry, Key, Map, Node, Region, Value};
 pub(crate) use paths::PathFilter;
 use reader::Reader;
@@ -140,10 +140,11 @@ pub(crate) fn config(
     expanded: &Expanded,
     written: &Node,
     none_run: bool,
+    patterns: &mut Patterns,
     problems: &mut Problems,
 ) -> Option<Config> {
     let top = expanded.root.as_map()?;
-    let mut reader = Reader::new(problems, expanded.is_strict);
+    let mut reader = Reader::new(problems, patterns, expanded.is_strict);
     if let Some(written) = written.as_map() {
         suggest_top_level(written, &mut reader);
     }

@@ -1,11 +1,9 @@
 //! What every stanza needs to read its values: wanted types, unknown keys, what is ignored.
 
-use std::collections::HashMap;
-
 use crate::diagnostic::Problems;
 use crate::expand::UNKNOWN;
 use crate::fault::Fault;
-use crate::pattern::Pattern;
+use crate::pattern::{Pattern, Patterns};
 use crate::read::{Key, Map, Node, Region, Value};
 use crate::suggest::nearest;
 
@@ -19,7 +17,7 @@ pub(super) struct Reader<'r> {
     is_strict: bool,
     uses: Uses,
     /// The filters that were read so far: many jobs have the same, and a regular expression takes time.
-    patterns: HashMap<String, Pattern>,
+    patterns: &'r mut Patterns,
 }
 
 /// What to do about a key that means nothing.
@@ -32,23 +30,22 @@ pub(super) enum UnknownKeys {
 }
 
 impl<'r> Reader<'r> {
-    pub(super) fn new(problems: &'r mut Problems, is_strict: bool) -> Self {
+    pub(super) fn new(
+        problems: &'r mut Problems,
+        patterns: &'r mut Patterns,
+        is_strict: bool,
+    ) -> Self {
         Self {
             problems,
             is_strict,
             uses: Uses::default(),
-            patterns: HashMap::new(),
+            patterns,
         }
     }
 
     /// What a filter matches.
     pub(super) fn pattern(&mut self, text: &str) -> Result<Pattern, Fault> {
-        if let Some(known) = self.patterns.get(text) {
-            return Ok(known.clone());
-        }
-        let pattern = Pattern::parse(text)?;
-        self.patterns.insert(text.to_owned(), pattern.clone());
-        Ok(pattern)
+        self.patterns.filter(text)
     }
 
     /// Tells what was used and means nothing here.

@@ -90,10 +90,10 @@ impl<'c> Resolver<'c, '_> {
         let job = match self.config.jobs.as_slice() {
             [job, ..] => job,
             [] => {
-                if let [first, _, ..] = self.config.unused.as_slice() {
+                if let Some(first) = self.config.first_of_several {
                     self.problems
                         .error(
-                            first.region,
+                            first,
                             format!(
                                 "there are several jobs, no `workflows`, and no job `{DEFAULT_JOB}`"
                             ),

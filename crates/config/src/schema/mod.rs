@@ -38,6 +38,8 @@ pub(crate) struct Config {
     pub(crate) jobs: Vec<JobStanza>,
     /// The names of jobs that no workflow uses.
     pub(crate) unused: Vec<Name>,
+    /// The first job as it is written, if there are more.
+    pub(crate) first_of_several: Option<Region>,
     /// None if the file leaves it to us.
     pub(crate) workflows: Option<Vec<WorkflowStanza>>,
     /// Whether jobs may be missing, because they are of an orb that is not at hand.
@@ -157,6 +159,7 @@ pub(crate) fn config(
     let config = Config {
         jobs: jobs(top, written, &mut reader),
         unused,
+        first_of_several: first_of_several(written),
         workflows: top
             .get("workflows")
             .map(|entry| workflow::workflows(entry, none_run, &mut reader)),
@@ -175,6 +178,13 @@ pub(crate) fn config(
     }
     reader.finish();
     Some(config)
+}
+
+fn first_of_several(written: &Node) -> Option<Region> {
+    let jobs = written.as_map()?.get("jobs")?.value.as_map()?;
+    let mut jobs = jobs.iter();
+    let first = jobs.next()?;
+    jobs.next().map(|_| first.key.region)
 }
 
 fn jobs(top: &Map, written: &Node, reader: &mut Reader<'_>) -> Vec<JobStanza> {

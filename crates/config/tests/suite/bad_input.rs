@@ -1023,3 +1023,19 @@ fn carets_stand_below_what_they_mean() {
       │                                         ^^^^^^^ did you mean `checkout`?
     ");
 }
+
+#[test]
+fn several_jobs_and_none_to_begin_with() {
+    for parameters in ["", "parameters: {p: {type: string}}, "] {
+        let text = format!(
+            "version: 2.1\njobs:\n  one: {{{parameters}machine: true, steps: [checkout]}}\n  other: {{{parameters}machine: true, steps: [checkout]}}\n"
+        );
+        let told = refusal(text);
+        assert!(
+            told.starts_with(
+                "error: there are several jobs, no `workflows`, and no job `build`\n  ci.yml:3:3\n"
+            ),
+            "{told}"
+        );
+    }
+}

@@ -47,7 +47,7 @@ pub(crate) fn table(rows: &[Row]) -> String {
         let kept = match kept {
             Some(true) => "yes",
             Some(false) => "NO",
-            None => "not measured",
+            None => "–",
         };
         // Writing to a string can't fail.
         let _ = writeln!(

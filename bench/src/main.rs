@@ -4,6 +4,7 @@
 //! of shared machines are noisy: floor and measure take turns, and medians are compared.
 #![forbid(unsafe_code)]
 
+mod compile;
 mod figures;
 mod measures;
 mod world;
@@ -24,6 +25,9 @@ struct Args {
     /// How many times each is measured.
     #[arg(long, default_value_t = 15)]
     rounds: usize,
+    /// A folder of configs to compile, instead of the project's own ones.
+    #[arg(long, value_name = "DIR", env = "POPSICLE_CORPUS")]
+    corpus: Option<PathBuf>,
     /// The binary to measure, instead of one built for it.
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
@@ -41,6 +45,8 @@ enum What {
     Docker,
     /// A job of fifty steps.
     Steps,
+    /// Compiling configs.
+    Compile,
 }
 
 #[tokio::main]
@@ -62,12 +68,19 @@ async fn main() -> ExitCode {
 }
 
 async fn run(args: &Args) -> world::Result<()> {
+    let mut rows: Vec<Row> = Vec::new();
+    let wanted = |what| args.what == What::Table || args.what == what;
+    if wanted(What::Compile) {
+        rows.extend(compile::compile(args.corpus.as_deref(), args.rounds)?);
+    }
+    if args.what == What::Compile {
+        print!("{}", figures::table(&rows));
+        return Ok(());
+    }
     let binary = match &args.binary {
         Some(binary) => binary.clone(),
         None => world::build()?,
     };
-    let wanted = |what| args.what == What::Table || args.what == what;
-    let mut rows: Vec<Row> = Vec::new();
     if wanted(What::Webhooks) {
         rows.extend(measures::webhooks(&binary).await?);
     }

@@ -16,12 +16,12 @@ use crate::world::{Repository, Result, Server, payload, signed, time};
 
 /// One line of the table.
 pub(crate) struct Row {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     pub(crate) ours: String,
     pub(crate) floor: String,
     pub(crate) value: String,
     pub(crate) promise: &'static str,
-    /// None where it was not measured.
+    /// None where it was not measured, or nothing is promised.
     pub(crate) kept: Option<bool>,
 }
 
@@ -44,7 +44,7 @@ pub(crate) async fn webhooks(binary: &Path) -> Result<[Row; 2]> {
     let (p99, floor_p99) = (median(&p99s), median(&floor_p99s));
     Ok([
         Row {
-            name: "webhooks a second, 32 senders",
+            name: "webhooks a second, 32 senders".into(),
             ours: format!("{rate:.0}/s"),
             floor: format!("{floor_rate:.0}/s"),
             value: format!("{:.2}", rate / floor_rate),
@@ -52,7 +52,7 @@ pub(crate) async fn webhooks(binary: &Path) -> Result<[Row; 2]> {
             kept: Some(rate >= 0.5 * floor_rate),
         },
         Row {
-            name: "their 99th percentile",
+            name: "their 99th percentile".into(),
             ours: format!("{p99:.1} ms"),
             floor: format!("{floor_p99:.1} ms"),
             value: format!("{:.2}", p99 / floor_p99),
@@ -181,7 +181,7 @@ pub(crate) async fn first_output(binary: &Path, rounds: usize) -> Result<Row> {
     }
     let (ours, floor) = (median(&ours), median(&floor));
     Ok(Row {
-        name: "webhook to first output, native job with checkout, warm mirror",
+        name: "webhook to first output, native job with checkout, warm mirror".into(),
         ours: format!("{ours:.1} ms"),
         floor: format!("{floor:.1} ms"),
         value: format!("{:.2}", ours / floor),
@@ -196,7 +196,7 @@ const DOCKER_PROMISE: &str = "at most 1.25";
 /// The row of what this machine can't measure.
 pub(crate) fn docker_missing(why: &str) -> Row {
     Row {
-        name: DOCKER,
+        name: DOCKER.into(),
         ours: String::new(),
         floor: String::new(),
         value: why.trim().replace('\n', " "),
@@ -222,7 +222,7 @@ pub(crate) async fn docker(binary: &Path, image: &str, rounds: usize) -> Result<
     }
     let (ours, floor) = (median(&ours), median(&floor));
     Ok(Row {
-        name: DOCKER,
+        name: DOCKER.into(),
         ours: format!("{ours:.0} ms"),
         floor: format!("{floor:.0} ms"),
         value: format!("{:.2}", ours / floor),
@@ -252,8 +252,8 @@ pub(crate) async fn steps(binary: &Path, rounds: usize) -> Result<[Row; 2]> {
         }
     }
     let (more, floor) = (median(&fifties) - median(&ones), median(&floor));
-    let row = |name, value: f64| Row {
-        name,
+    let row = |name: &str, value: f64| Row {
+        name: name.into(),
         ours: format!("{more:.0} ms more"),
         floor: format!("{floor:.0} ms more"),
         value: format!("{value:.0} ms"),

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use crate::expression::{self, Datum, Number, Reference};
 use crate::fault::Fault;
+use crate::keys;
 use crate::read::{Entry, Map, Node, Region, Value};
 
 use super::parameter::place;
@@ -14,7 +15,7 @@ use super::{Env, Expander, text};
 const MATCH_COST: usize = 100;
 
 /// What a logic statement can be.
-const OPERATORS: &[&str] = &["and", "or", "not", "equal", "matches"];
+const OPERATORS: &[&str] = &keys::names::<{ keys::CONDITION.len() }>(keys::CONDITION);
 
 /// Whether a value counts as true. False are `false`, nothing, an empty text, 0 and what is empty, as
 /// CircleCI's reference has it ("Truthy values").

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use crate::SourceFile;
 use crate::diagnostic::Problems;
 use crate::inputs::Orbs;
+use crate::keys;
 use crate::read::{self, Entry, Map, Node, Region, Source};
 
 use super::parameter::UNKNOWN;
@@ -232,16 +233,7 @@ fn is_empty(value: &Node) -> bool {
 }
 
 /// The keys of an orb.
-const KEYS: &[&str] = &[
-    "version",
-    "description",
-    "display",
-    "orbs",
-    "commands",
-    "jobs",
-    "executors",
-    "examples",
-];
+const KEYS: &[&str] = &keys::names::<{ keys::ORB.len() }>(keys::ORB);
 
 fn tell_unknown_keys(map: &Map, problems: &mut Problems) {
     for Entry { key, .. } in map.iter() {

@@ -4,6 +4,7 @@
 use std::rc::Rc;
 
 use crate::diagnostic::Problems;
+use crate::keys;
 use crate::read::{Entry, Index, Key, Map, Node, Region, Scalar, Value};
 
 use super::scope::Scope;
@@ -105,15 +106,7 @@ impl Parameters {
     }
 }
 
-const TYPES: &[&str] = &[
-    "string",
-    "boolean",
-    "integer",
-    "enum",
-    "executor",
-    "steps",
-    "env_var_name",
-];
+const TYPES: &[&str] = keys::PARAMETER_TYPES;
 
 /// Reads the `parameters` of a definition; what is wrong is told and left out.
 pub(super) fn declared(owner: &Map, of_pipeline: bool, problems: &mut Problems) -> Parameters {

@@ -2,6 +2,7 @@
 
 use model::{BuildSpec, JobKind};
 
+use crate::keys;
 use crate::read::{Entry, Key, Map, Node, Region};
 
 use super::environment::{Names, environment};
@@ -11,27 +12,7 @@ use super::reader::{Reader, UnknownKeys, is_unknown};
 use super::step::steps;
 use super::{JobStanza, Name, at};
 
-const KEYS: &[&str] = &[
-    "docker",
-    "machine",
-    "macos",
-    "windows",
-    "executor",
-    "steps",
-    "environment",
-    "working_directory",
-    "shell",
-    "parameters",
-    "parallelism",
-    "resource_class",
-    "description",
-    "type",
-    "branches",
-    "circleci_ip_ranges",
-    "retention",
-    "timeout",
-    "retry",
-];
+const KEYS: &[&str] = &keys::names::<{ keys::JOB.len() }>(keys::JOB);
 
 /// Reads it; its name is kept even where the job is wrong, so that who requires it is not blamed.
 pub(super) fn job(entry: &Entry, reader: &mut Reader<'_>) -> JobStanza {

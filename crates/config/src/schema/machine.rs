@@ -2,6 +2,7 @@
 
 use model::{ForeignSystem, ImageAuth, ImageSpec, RunsIn};
 
+use crate::keys;
 use crate::read::{Entry, Key, Map, Node, Value};
 
 use super::environment::{Names, environment};
@@ -10,26 +11,10 @@ use super::reader::{Reader, UnknownKeys, is_unknown};
 use super::{at, at_item, is_empty};
 
 /// The keys of an entry of `docker`.
-const IMAGE_KEYS: &[&str] = &[
-    "image",
-    "name",
-    "user",
-    "environment",
-    "entrypoint",
-    "command",
-    "auth",
-    "aws_auth",
-    "gcp_auth",
-];
+const IMAGE_KEYS: &[&str] = &keys::names::<{ keys::IMAGE.len() }>(keys::IMAGE);
 
 /// The keys of `machine` as a map.
-const MACHINE_KEYS: &[&str] = &[
-    "image",
-    "enabled",
-    "docker_layer_caching",
-    "resource_class",
-    "shell",
-];
+const MACHINE_KEYS: &[&str] = &keys::names::<{ keys::MACHINE.len() }>(keys::MACHINE);
 
 /// The ways to say where a job runs.
 const PLACES: [&str; 4] = ["docker", "machine", "macos", "windows"];

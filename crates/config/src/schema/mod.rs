@@ -19,6 +19,7 @@ use model::{Concurrency, JobKind, OutcomeKind};
 
 use crate::diagnostic::Problems;
 use crate::expand::Expanded;
+use crate::keys;
 use crate::pattern::{Pattern, Patterns};
 use crate::read::{Entry, Key, Map, Node, Region, Value};
 pub(crate) use paths::PathFilter;
@@ -124,17 +125,7 @@ pub(crate) struct RequireStanza {
 }
 
 /// The keys of a whole file that mean something. Others are fine: people keep anchors there.
-const TOP_LEVEL: &[&str] = &[
-    "version",
-    "jobs",
-    "workflows",
-    "orbs",
-    "commands",
-    "executors",
-    "parameters",
-    "setup",
-    "job-groups",
-];
+const TOP_LEVEL: &[&str] = &keys::names::<{ keys::TOP.len() }>(keys::TOP);
 
 /// Reads what a file was expanded to, and the jobs that its workflows don't use. `none_run`: whether there
 /// were workflows whose conditions don't hold.

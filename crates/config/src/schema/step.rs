@@ -2,6 +2,7 @@
 
 use model::{RunStep, StepAction, StepSpec, StepWhen};
 
+use crate::keys;
 use crate::read::{Entry, Key, Map, Node, Value};
 use crate::suggest::nearest;
 
@@ -10,18 +11,7 @@ use super::ignored as no;
 use super::reader::{Reader, UnknownKeys, is_unknown};
 use super::{at, at_item, built_in};
 
-const RUN_KEYS: &[&str] = &[
-    "name",
-    "command",
-    "environment",
-    "working_directory",
-    "shell",
-    "when",
-    "background",
-    "no_output_timeout",
-    "max_auto_reruns",
-    "auto_rerun_delay",
-];
+const RUN_KEYS: &[&str] = &keys::names::<{ keys::RUN.len() }>(keys::RUN);
 
 /// Reads them. None if there are none, or one is wrong; that has been told then.
 pub(super) fn steps(job: &Key, entry: &Entry, reader: &mut Reader<'_>) -> Option<Vec<StepSpec>> {

@@ -3,6 +3,7 @@
 use model::{Concurrency, OutcomeKind};
 
 use crate::cron::Cron;
+use crate::keys;
 use crate::read::{Entry, Key, Map, Node, Value};
 
 use super::filter::filter;
@@ -14,30 +15,10 @@ use super::{
     Filters, JobUse, Name, RequireStanza, ScheduleStanza, WorkflowStanza, at, at_item, is_empty,
 };
 
-const KEYS: &[&str] = &[
-    "jobs",
-    "when",
-    "unless",
-    "triggers",
-    "max_auto_reruns",
-    "description",
-    "concurrency",
-    "paths",
-];
+const KEYS: &[&str] = &keys::names::<{ keys::WORKFLOW.len() }>(keys::WORKFLOW);
 
 /// The keys of an entry of a workflow's `jobs`; others are arguments to the job's parameters.
-pub(crate) const JOB_USE_KEYS: &[&str] = &[
-    "requires",
-    "name",
-    "type",
-    "context",
-    "filters",
-    "matrix",
-    "pre-steps",
-    "post-steps",
-    "serial-group",
-    "override-with",
-];
+pub(crate) const JOB_USE_KEYS: &[&str] = &keys::names::<{ keys::JOB_USE.len() }>(keys::JOB_USE);
 
 /// CircleCI's words for how a required job may end, and ours for each.
 ///

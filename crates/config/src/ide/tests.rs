@@ -1,0 +1,403 @@
+//! Snippets with a `|` where the cursor is, and what is answered there.
+
+use insta::assert_snapshot;
+
+use super::*;
+use crate::OrbSource;
+
+/// A text without its `|`, and where that was.
+fn cursor(text: &str) -> (String, Position) {
+    let at = text.find('|').expect("the snippet has a cursor");
+    let before = &text[..at];
+    let position = Position {
+        line: before.matches('\n').count() + 1,
+        column: before
+            .rsplit('\n')
+            .next()
+            .unwrap_or_default()
+            .chars()
+            .count()
+            + 1,
+    };
+    (format!("{before}{}", &text[at + 1..]), position)
+}
+
+/// The only orb at hand.
+struct Greeter;
+
+impl Orbs for Greeter {
+    fn source(&self, reference: &str) -> Result<OrbSource, String> {
+        if reference != "acme/greeter@1.0" {
+            return Err("is not at hand".into());
+        }
+        Ok(OrbSource {
+            name: reference.into(),
+            text: b"description: Greets people.\ncommands:\n  hello:\n    description: Says hello.\n    parameters:\n      to: {type: string, default: world}\n    steps: [run: echo << parameters.to >>]\n".to_vec(),
+        })
+    }
+}
+
+/// What is offered: `label (insert)`, the second only where it differs, and what it replaces.
+fn offered(text: &str) -> String {
+    let (text, position) = cursor(text);
+    let Some(completions) = Document::new(&text, Some(&Greeter)).complete(position) else {
+        return "nothing".to_owned();
+    };
+    let items: Vec<String> = completions
+        .items
+        .iter()
+        .map(|item| {
+            if item.insert == item.label {
+                item.label.clone()
+            } else {
+                format!("{} ({:?})", item.label, item.insert)
+            }
+        })
+        .collect();
+    let Span { column, length, .. } = completions.replace;
+    format!("{column}+{length}: {}", items.join(", "))
+}
+
+fn hover(text: &str) -> String {
+    let (text, position) = cursor(text);
+    let hover = Document::new(&text, Some(&Greeter)).hover(position);
+    hover.map_or("nothing".to_owned(), |hover| hover.markdown)
+}
+
+/// The line of a definition, with carets below its name.
+fn definition(text: &str) -> String {
+    let (text, position) = cursor(text);
+    match Document::new(&text, Some(&Greeter)).definition(position) {
+        Some(span) => {
+            let line = text.lines().nth(span.line - 1).unwrap_or_default();
+            let blanks = " ".repeat(span.column - 1);
+            format!(
+                "{}: {line}\n   {blanks}{}",
+                span.line,
+                "^".repeat(span.length)
+            )
+        }
+        None => "nothing".to_owned(),
+    }
+}
+
+/// What most snippets go on from.
+const CONFIG: &str = "version: 2.1
+orbs:
+  greeter: acme/greeter@1.0
+  local:
+    commands:
+      wave: {steps: [run: wave]}
+parameters:
+  deploy: {type: boolean, default: false}
+executors:
+  small: &small
+    docker: [image: alpine]
+commands:
+  greet:
+    description: Greets somebody.
+    parameters:
+      to:
+        type: enum
+        enum: [world, moon]
+        default: world
+      loud: {type: boolean, default: false}
+    steps:
+      - run: echo << parameters.to >>
+jobs:
+  build:
+    description: Builds it all.
+    executor: small
+    parameters:
+      target: {type: string}
+    steps:
+      - checkout
+      - greet: {to: moon}
+  test:
+    <<: *small
+    steps: [greet, local/wave, greeter/hello]
+";
+
+fn with(rest: &str) -> String {
+    format!("{CONFIG}{rest}")
+}
+
+#[test]
+fn keys_are_completed() {
+    assert_snapshot!(offered("vers|"), @r#"1+4: version ("version: "), jobs ("jobs:"), workflows ("workflows:"), orbs ("orbs:"), commands ("commands:"), executors ("executors:"), parameters ("parameters:"), setup ("setup: "), job-groups ("job-groups:")"#);
+    assert_snapshot!(offered("version: 2.1\njobs:\n  build:\n    machine: true\n    |"), @r#"5+0: docker ("docker:"), macos ("macos:"), windows ("windows:"), executor ("executor: "), steps ("steps:"), environment ("environment:"), working_directory ("working_directory: "), shell ("shell: "), parameters ("parameters:"), parallelism ("parallelism: "), resource_class ("resource_class: "), description ("description: "), type ("type: "), branches ("branches:"), circleci_ip_ranges ("circleci_ip_ranges: "), retention ("retention:"), timeout ("timeout: "), retry ("retry: ")"#);
+    assert_snapshot!(offered("jobs:\n  build:\n    docker:\n      - image: a\n        |\n    steps: [checkout]"), @r#"9+0: name ("name: "), user ("user: "), environment ("environment:"), entrypoint ("entrypoint:"), command ("command:"), auth ("auth:"), aws_auth ("aws_auth:")"#);
+    assert_snapshot!(offered("workflows:\n  main:\n    jobs:\n      - build:\n          filters:\n            |"), @r#"13+0: branches ("branches:"), tags ("tags:")"#);
+    assert_snapshot!(offered("jobs:\n  build:\n    steps:\n      - run:\n          wh|: always"), @"11+2: name, command, environment, working_directory, shell, when, background, no_output_timeout, max_auto_reruns, auto_rerun_delay");
+    assert_snapshot!(offered("jobs: {build: {machine: true, st|"), @r#"31+2: docker ("docker:"), macos ("macos:"), windows ("windows:"), executor ("executor: "), steps ("steps:"), environment ("environment:"), working_directory ("working_directory: "), shell ("shell: "), parameters ("parameters:"), parallelism ("parallelism: "), resource_class ("resource_class: "), description ("description: "), type ("type: "), branches ("branches:"), circleci_ip_ranges ("circleci_ip_ranges: "), retention ("retention:"), timeout ("timeout: "), retry ("retry: ")"#);
+}
+
+#[test]
+fn steps_are_completed() {
+    assert_snapshot!(offered(&with("  lint:\n    steps:\n      - |\n")), @r#"9+0: run ("run: "), checkout, save_cache ("save_cache:"), restore_cache ("restore_cache:"), store_artifacts ("store_artifacts:"), store_test_results ("store_test_results:"), persist_to_workspace ("persist_to_workspace:"), attach_workspace ("attach_workspace:"), add_ssh_keys, setup_remote_docker, deploy ("deploy:"), when ("when:"), unless ("unless:"), steps ("steps:"), greet, greeter/hello, local/wave"#);
+    assert_snapshot!(offered(&with("  lint:\n    steps: [check|]\n")), @r#"13+5: run ("run: "), checkout, save_cache ("save_cache:"), restore_cache ("restore_cache:"), store_artifacts ("store_artifacts:"), store_test_results ("store_test_results:"), persist_to_workspace ("persist_to_workspace:"), attach_workspace ("attach_workspace:"), add_ssh_keys, setup_remote_docker, deploy ("deploy:"), when ("when:"), unless ("unless:"), steps ("steps:"), greet, greeter/hello, local/wave"#);
+    assert_snapshot!(offered(&with("  lint:\n    steps:\n      - greet:\n          |\n")), @r#"11+0: to ("to: "), loud ("loud: ")"#);
+    assert_snapshot!(offered(&with("  lint:\n    steps:\n      - greet:\n          to: |\n")), @"15+0: world, moon");
+    assert_snapshot!(offered(&with("  lint:\n    steps:\n      - greeter/hello: {|}\n")), @r#"25+0: to ("to: ")"#);
+}
+
+#[test]
+fn names_are_completed() {
+    assert_snapshot!(offered(&with("workflows:\n  main:\n    jobs:\n      - |\n")), @"9+0: build, test");
+    assert_snapshot!(offered(&with("workflows:\n  main:\n    jobs:\n      - build\n      - test:\n          requires: [b|]\n")), @"22+1: build");
+    assert_snapshot!(offered(&with("workflows:\n  main:\n    jobs:\n      - build: {name: first}\n      - test:\n          requires:\n            - |\n")), @"15+0: first");
+    assert_snapshot!(offered(&with("  lint:\n    executor: |\n")), @"15+0: small");
+    assert_snapshot!(offered(&with("  lint:\n    <<: *|\n")), @"10+0: small");
+}
+
+#[test]
+fn words_are_completed() {
+    assert_snapshot!(offered("workflows:\n  main:\n    jobs:\n      - hold:\n          type: |\n"), @"17+0: build, approval, no-op, release, lock, unlock");
+    assert_snapshot!(offered("jobs:\n  a:\n    steps:\n      - run: {command: x, background: |}\n"), @"39+0: true, false");
+    assert_snapshot!(offered("jobs:\n  a:\n    parameters:\n      b:\n        type: s|\n"), @"15+1: string, boolean, integer, enum, executor, steps, env_var_name");
+}
+
+#[test]
+fn references_are_completed() {
+    assert_snapshot!(offered(&CONFIG.replace("<< parameters.to >>", "<< para|")), @"22+4: parameters.to, parameters.loud");
+    assert_snapshot!(offered(&CONFIG.replace("- checkout", "- run: |\n          make << pipeline.p|")
+        .replacen("run: |", "run: >", 1)), @"19+10: pipeline.parameters.deploy, pipeline.project.git_url, pipeline.project.type");
+    assert_snapshot!(offered("workflows:\n  main:\n    jobs:\n      - a:\n          name: x-<< m| >>\n          matrix: {parameters: {os: [a, b]}}\n"), @"22+1: matrix.os");
+    assert_snapshot!(offered("jobs:\n  a:\n    steps:\n      - run: cat <<EO|\n"), @"20+2:");
+}
+
+#[test]
+fn keys_are_explained() {
+    assert_snapshot!(hover("jobs:\n  build:\n    resource_cl|ass: large"), @"
+    **`resource_class`** – a string
+
+    How much of a machine the job gets, or the label of the runner that it needs.
+    ");
+    assert_snapshot!(hover("jobs:\n  build:\n    steps: [{run: {wh|en: always}}]"), @"
+    **`when`** – a word
+
+    Whether the step runs after a failure: `on_success` (the default), `on_fail` or `always`.
+
+    One of `on_success`, `on_fail`, `always`.
+    ");
+    assert_snapshot!(hover("jobs:\n  build:\n    steps: [chec|kout]"), @"
+    **`checkout`** – a map
+
+    Lays out the code.
+    ");
+    assert_snapshot!(hover("x-defaults: &d\n  work|ing_directory: a\njobs:\n  build:\n    <<: *d"), @"
+    **`working_directory`** – a string
+
+    Where steps run; `~/project` unless given.
+    ");
+    assert_snapshot!(hover("anything: |goes"), @"nothing");
+}
+
+#[test]
+fn names_are_explained() {
+    assert_snapshot!(hover(&CONFIG.replace("[greet,", "[gre|et,")), @"
+    **`greet`** – command
+
+    Greets somebody.
+
+    - `to`: enum, `world` unless given
+    - `loud`: boolean, `false` unless given
+    ");
+    assert_snapshot!(hover(&CONFIG.replace("{to: moon}", "{t|o: moon}")), @"**Parameter** `to`: enum, `world` unless given");
+    assert_snapshot!(hover(&CONFIG.replace("greeter/hello]", "greeter/he|llo]")), @"
+    **`greeter/hello`** – command
+
+    Says hello.
+
+    - `to`: string, `world` unless given
+    ");
+    assert_snapshot!(hover(&CONFIG.replace("acme/greeter@1.0", "acme/gr|eeter@1.0")), @"
+    **`greeter`** – orb `acme/greeter@1.0`
+
+    Greets people.
+    ");
+    assert_snapshot!(hover(&CONFIG.replace("*small", "*sm|all")), @"
+    ```yaml
+      small: &small
+        docker: [image: alpine]
+    ```
+    ");
+    assert_snapshot!(hover(&CONFIG.replace("<< parameters.to >>", "<< parameters.t|o >>")), @"**Parameter** `to`: enum, `world` unless given");
+    assert_snapshot!(hover(&CONFIG.replace("<< parameters.to >>", "<< pipeline.git.br|anch >>")), @"
+    **`pipeline.git.branch`**
+
+    The branch; empty for a tag.
+    ");
+}
+
+#[test]
+fn definitions_are_found() {
+    let flow = "workflows:\n  main:\n    jobs:\n      - build: {name: first, matrix: {alias: all, parameters: {target: [a]}}}\n      - te|st:\n          requires: [first, all]\n";
+    let without = flow.replace('|', "");
+    assert_snapshot!(definition(&with(flow)), @"
+    32:   test:
+         ^^^^
+    ");
+    assert_snapshot!(definition(&with(&without.replace("[first", "[fi|rst"))), @"
+    38:       - build: {name: first, matrix: {alias: all, parameters: {target: [a]}}}
+                             ^^^^^
+    ");
+    assert_snapshot!(definition(&with(&without.replace("all]", "al|l]"))), @"
+    38:       - build: {name: first, matrix: {alias: all, parameters: {target: [a]}}}
+                                                    ^^^
+    ");
+    assert_snapshot!(definition(&with(&without.replace("{target:", "{targ|et:"))), @"
+    28:       target: {type: string}
+             ^^^^^^
+    ");
+    assert_snapshot!(definition(&CONFIG.replace("- greet: {", "- gr|eet: {")), @"
+    13:   greet:
+         ^^^^^
+    ");
+    assert_snapshot!(definition(&CONFIG.replace("executor: small", "executor: sm|all")), @"
+    10:   small: &small
+         ^^^^^
+    ");
+    assert_snapshot!(definition(&CONFIG.replace("<< parameters.to >>", "<< parameters.to| >>")), @"
+    16:       to:
+             ^^
+    ");
+    assert_snapshot!(definition(&CONFIG.replace("<< parameters.to >>", "<< pipeline.parameters.|deploy >>")), @"
+    8:   deploy: {type: boolean, default: false}
+         ^^^^^^
+    ");
+    assert_snapshot!(definition(&CONFIG.replace("*small", "*sm|all")), @"
+    10:   small: &small
+                 ^^^^^
+    ");
+    assert_snapshot!(definition(&CONFIG.replace("local/wave", "local/w|ave")), @"
+    6:       wave: {steps: [run: wave]}
+             ^^^^
+    ");
+    assert_snapshot!(definition(&CONFIG.replace("greeter/hello", "greeter/h|ello")), @"
+    3:   greeter: acme/greeter@1.0
+         ^^^^^^^
+    ");
+    assert_snapshot!(definition(&CONFIG.replace("- checkout", "- check|out")), @"nothing");
+}
+
+#[test]
+fn every_position_gets_an_answer_of_fair_size() {
+    for (index, line) in CONFIG.lines().enumerate() {
+        for column in 1..=line.chars().count() + 2 {
+            ask_all(CONFIG, index + 1, column);
+        }
+    }
+}
+
+/// Asks all there is to ask; what is answered lies in the text.
+fn ask_all(text: &str, line: usize, column: usize) {
+    let document = Document::new(text, Some(&Greeter));
+    let position = Position { line, column };
+    let check = |span: Span| assert!(span.line > 0 && span.column > 0);
+    if let Some(hover) = document.hover(position) {
+        assert!(hover.markdown.len() < 200_000);
+        check(hover.span);
+    }
+    if let Some(span) = document.definition(position) {
+        check(span);
+    }
+    if let Some(completions) = document.complete(position) {
+        assert!(completions.items.len() <= MAX_COMPLETIONS);
+        check(completions.replace);
+    }
+}
+
+/// What texts are made of that come near to being configs.
+const PIECES: &[&str] = &[
+    "jobs:\n",
+    "workflows:\n",
+    "  build:\n",
+    "    steps:\n",
+    "      - run: ",
+    "- ",
+    "[",
+    "]",
+    "{",
+    "}",
+    ",",
+    ": ",
+    "\n",
+    "  ",
+    "\"",
+    "'",
+    "|\n",
+    "&a ",
+    "*a",
+    "<<: ",
+    "<< parameters.a >>",
+    "<<",
+    ">>",
+    "# ",
+    "é日",
+    "\r\n",
+    "\u{feff}",
+    "\u{e000}",
+    "requires: ",
+    "orbs:\n  a: acme/greeter@1.0\n",
+    "a/hello",
+    "---\n",
+    "parameters:\n",
+    "executor: ",
+    "    - ",
+    "!!str ",
+    "\t",
+    "x: &a\n",
+];
+
+mod hostile {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_text(text in any::<String>(), line in 0..20_usize, column in 0..50_usize) {
+            ask_all(&text, line, column);
+        }
+
+        #[test]
+        fn pieces(places in proptest::collection::vec(0..PIECES.len(), 0..60), line in 0..20_usize, column in 0..50_usize) {
+            let text: String = places.into_iter().map(|place| PIECES[place]).collect();
+            ask_all(&text, line, column);
+        }
+
+        #[test]
+        fn mutated(cuts in proptest::collection::vec((0..CONFIG.len(), 0..20_usize, 0..PIECES.len()), 1..6), line in 1..40_usize, column in 1..40_usize) {
+            let mut text = CONFIG.to_owned();
+            for (at, length, piece) in cuts {
+                let start = (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+                let end = (start + length..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
+                text.replace_range(start..end.max(start), PIECES[piece]);
+            }
+            ask_all(&text, line, column);
+        }
+    }
+
+    #[test]
+    fn large_texts_are_answered() {
+        for piece in [
+            "- ",
+            "[",
+            "a: [\n",
+            "x: \"\n",
+            "&a ",
+            "<< ",
+            "{a: ",
+            "a: &a *a\n",
+            "  - ",
+        ] {
+            let text = piece.repeat(MAX_FILE_BYTES / 8 / piece.len());
+            ask_all(&text, 1, 2);
+            ask_all(&text, 1000, 2);
+        }
+        ask_all(&"a".repeat(MAX_FILE_BYTES + 1), 1, 2);
+    }
+}

@@ -24,6 +24,7 @@ mod stories {
     mod limits;
     mod local;
     mod logs;
+    mod lsp;
     mod metrics;
     mod output;
     mod pages;

@@ -8,8 +8,8 @@ use clap::{Args, Parser, Subcommand};
 use model::ParameterValue;
 
 use crate::command::{
-    approve, cancel, completions, config, configure, context, doctor, hook, init, list, logs, open,
-    repo, rerun, retry, run, secret, send_webhook, serve, shim, token, watch,
+    approve, cancel, completions, config, configure, context, doctor, hook, init, list, logs, lsp,
+    open, repo, rerun, retry, run, secret, send_webhook, serve, shim, token, watch,
 };
 use crate::error::{Exit, Failure};
 use crate::output::Output;
@@ -72,6 +72,8 @@ enum Command {
     Init(init::InitArgs),
     /// Tell what works on this machine, what does not, and the mend
     Doctor(doctor::DoctorArgs),
+    /// Help an editor with configs: what is wrong, what a word means, what could stand here
+    Lsp(lsp::LspArgs),
     /// Print a shell's completions
     Completions(completions::CompletionsArgs),
     /// Send a local repository's newest commit to the server, as GitHub would
@@ -179,6 +181,7 @@ impl Cli {
             Command::Doctor(args) => in_runtime(doctor::run(&args, &global, out)),
             Command::Config(command) => config::run(&command, out),
             Command::Init(args) => init::run(&args, out),
+            Command::Lsp(args) => lsp::run(&args),
             Command::Completions(args) => completions::run(&args, out),
         }
     }

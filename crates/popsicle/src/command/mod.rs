@@ -11,6 +11,7 @@ pub mod hook;
 pub mod init;
 pub mod list;
 pub mod logs;
+pub mod lsp;
 pub mod open;
 pub mod repo;
 pub mod rerun;

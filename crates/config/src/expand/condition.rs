@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use crate::expression::{self, Datum, Number, Reference};
 use crate::fault::Fault;
-use crate::keys;
+use crate::keys::Place;
 use crate::read::{Entry, Map, Node, Region, Value};
 
 use super::parameter::place;
@@ -13,9 +13,6 @@ use super::{Env, Expander, text};
 
 /// What it counts for, in values, to hold a text against a regular expression.
 const MATCH_COST: usize = 100;
-
-/// What a logic statement can be.
-const OPERATORS: &[&str] = &keys::names::<{ keys::CONDITION.len() }>(keys::CONDITION);
 
 /// Whether a value counts as true. False are `false`, nothing, an empty text, 0 and what is empty, as
 /// CircleCI's reference has it ("Truthy values").
@@ -150,13 +147,16 @@ impl Expander<'_> {
             }
             "matches" => self.matches(key.region, value, env),
             other => {
-                let nearest = self.problems.nearest(other, OPERATORS.iter().copied());
+                let nearest = self.problems.nearest(other, Place::Condition.names());
                 let problem = self
                     .problems
                     .error(key.region, format!("there is no logic statement `{other}`"));
                 match nearest {
                     Some(_) => problem.suggest(nearest),
-                    None => problem.help(format!("it is one of {}", OPERATORS.join(", "))),
+                    None => {
+                        let names: Vec<&str> = Place::Condition.names().collect();
+                        problem.help(format!("it is one of {}", names.join(", ")))
+                    }
                 };
                 None
             }
@@ -188,6 +188,17 @@ impl Expander<'_> {
 
     fn matches(&mut self, region: Region, value: &Rc<Node>, env: Env<'_>) -> Option<bool> {
         let value = self.substitute(value, env);
+        for Entry { key, .. } in value.as_map().into_iter().flat_map(Map::iter) {
+            if Place::Matches.key(&key.text).is_none() {
+                let nearest = self.problems.nearest(&key.text, Place::Matches.names());
+                self.problems
+                    .error(
+                        key.region,
+                        format!("`{}` means nothing in `matches`", key.text),
+                    )
+                    .suggest(nearest);
+            }
+        }
         let fields = value.as_map().and_then(|map| {
             let text = |key: &str| {
                 let entry = map.get(key)?;

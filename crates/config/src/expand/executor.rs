@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use crate::keys::Place;
 use crate::read::{Entry, Key, Map, Node, Region, Value};
 
 use super::parameter::{Binding, UNKNOWN, What, place};
@@ -128,7 +129,7 @@ impl Expander<'_> {
             name,
             used_at: region,
             scope: &home,
-            other_keys: &["name"],
+            other_keys: Some(Place::ExecutorUse),
         };
         let bindings = self.bind(&what, &definition.parameters, arguments);
         let outer = self

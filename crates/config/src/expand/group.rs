@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 use std::rc::Rc;
 
+use crate::keys::Place;
 use crate::read::{Entry, Key, Map, Node, Region, Value};
 
 use super::workflow::{Use, Uses, Workflows};
@@ -49,8 +50,8 @@ impl Expander<'_> {
             }
             let inner = group.value.as_map();
             for Entry { key, .. } in inner.into_iter().flat_map(Map::iter) {
-                if !matches!(&*key.text, "jobs" | "description") {
-                    let nearest = self.problems.nearest(&key.text, ["jobs"]);
+                if Place::Group.key(&key.text).is_none() {
+                    let nearest = self.problems.nearest(&key.text, Place::Group.names());
                     self.problems
                         .error(
                             key.region,

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::rc::Rc;
 
+use crate::keys::Place;
 use crate::read::{Entry, Key, Map, Node, Region, Value};
-use crate::schema::JOB_USE_KEYS;
 
 use super::Expander;
 use super::job::Around;
@@ -87,7 +87,7 @@ impl Expander<'_> {
             name: &named.job.text,
             used_at: named.job.region,
             scope: home,
-            other_keys: JOB_USE_KEYS,
+            other_keys: Some(Place::Use),
         };
         let is_simple = arguments.is_empty() && around.before.is_empty() && around.after.is_empty();
         let mut identity = format!("{:p}", Rc::as_ptr(definition));

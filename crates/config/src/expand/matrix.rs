@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use crate::keys::Place;
 use crate::read::{Entry, Key, Map, Node, Value};
 
 use super::condition::is_equal;
@@ -34,9 +35,8 @@ impl Expander<'_> {
             return None;
         };
         for Entry { key, .. } in map.iter() {
-            const KEYS: [&str; 3] = ["parameters", "exclude", "alias"];
-            if !KEYS.contains(&&*key.text) {
-                let nearest = self.problems.nearest(&key.text, KEYS);
+            if Place::Matrix.key(&key.text).is_none() {
+                let nearest = self.problems.nearest(&key.text, Place::Matrix.names());
                 self.problems
                     .error(
                         key.region,

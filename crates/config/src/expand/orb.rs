@@ -7,7 +7,7 @@ use std::rc::Rc;
 use crate::SourceFile;
 use crate::diagnostic::Problems;
 use crate::inputs::Orbs;
-use crate::keys;
+use crate::keys::Place;
 use crate::read::{self, Entry, Map, Node, Region, Source};
 
 use super::parameter::UNKNOWN;
@@ -232,15 +232,12 @@ fn is_empty(value: &Node) -> bool {
     value.is_null() || value.as_map().is_some_and(Map::is_empty)
 }
 
-/// The keys of an orb.
-const KEYS: &[&str] = &keys::names::<{ keys::ORB.len() }>(keys::ORB);
-
 fn tell_unknown_keys(map: &Map, problems: &mut Problems) {
     for Entry { key, .. } in map.iter() {
-        if KEYS.contains(&&*key.text) {
+        if Place::Orb.key(&key.text).is_some() {
             continue;
         }
-        let nearest = problems.nearest(&key.text, KEYS.iter().copied());
+        let nearest = problems.nearest(&key.text, Place::Orb.names());
         if nearest.is_some() {
             problems
                 .warning(

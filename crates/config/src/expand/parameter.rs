@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use crate::diagnostic::Problems;
-use crate::keys;
+use crate::keys::{PARAMETER_TYPES, Place};
 use crate::read::{Entry, Index, Key, Map, Node, Region, Scalar, Value};
 
 use super::scope::Scope;
@@ -106,8 +106,6 @@ impl Parameters {
     }
 }
 
-const TYPES: &[&str] = keys::PARAMETER_TYPES;
-
 /// Reads the `parameters` of a definition; what is wrong is told and left out.
 pub(super) fn declared(owner: &Map, of_pipeline: bool, problems: &mut Problems) -> Parameters {
     let Some(Entry { key, value }) = owner.get("parameters") else {
@@ -158,8 +156,8 @@ fn declaration(entry: &Entry, of_pipeline: bool, problems: &mut Problems) -> Opt
         return None;
     }
     for Entry { key, .. } in map.iter() {
-        if !matches!(&*key.text, "type" | "default" | "description" | "enum") {
-            let nearest = problems.nearest(&key.text, ["type", "default", "description", "enum"]);
+        if Place::Parameter.key(&key.text).is_none() {
+            let nearest = problems.nearest(&key.text, Place::Parameter.names());
             problems
                 .error(
                     key.region,
@@ -226,14 +224,14 @@ fn kind(name: &Key, map: &Map, of_pipeline: bool, problems: &mut Problems) -> Op
         "steps" => Kind::Steps,
         "env_var_name" => Kind::EnvVarName,
         _ => {
-            let nearest = problems.nearest(word, TYPES.iter().copied());
+            let nearest = problems.nearest(word, PARAMETER_TYPES.iter().copied());
             let problem = problems.error(
                 place(&entry.key, &entry.value),
                 format!("there is no type of parameters `{word}`"),
             );
             match nearest {
                 Some(_) => problem.suggest(nearest),
-                None => problem.help(format!("it is one of {}", TYPES.join(", "))),
+                None => problem.help(format!("it is one of {}", PARAMETER_TYPES.join(", "))),
             };
             return None;
         }
@@ -348,7 +346,7 @@ pub(super) fn bind(
         let known = parameters
             .iter()
             .map(|parameter| &*parameter.name.text)
-            .chain(what.other_keys.iter().copied());
+            .chain(what.other_keys.into_iter().flat_map(Place::names));
         let nearest = problems.nearest(&key.text, known);
         let problem = problems.error(
             key.region,
@@ -388,7 +386,7 @@ pub(super) struct What<'a> {
     /// Where the names in defaults are to be looked up.
     pub(super) scope: &'a Rc<Scope>,
     /// The keys beside the parameters that could be meant.
-    pub(super) other_keys: &'a [&'static str],
+    pub(super) other_keys: Option<Place>,
 }
 
 impl What<'_> {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use crate::diagnostic::Problems;
+use crate::keys::Place;
 use crate::read::{Entry, Key, Map, Node};
 
 use super::parameter::{self, Parameters};
@@ -222,27 +223,14 @@ fn check_name(noun: &str, key: &Key, problems: &mut Problems) {
 
 /// The keys of a command, and of an executor; those of a job are known where jobs are read.
 fn check_keys(noun: &str, name: &str, body: &Map, problems: &mut Problems) {
-    const COMMAND: &[&str] = &["description", "parameters", "steps"];
-    const EXECUTOR: &[&str] = &[
-        "description",
-        "parameters",
-        "docker",
-        "machine",
-        "macos",
-        "windows",
-        "resource_class",
-        "shell",
-        "working_directory",
-        "environment",
-    ];
-    let known = match noun {
-        "command" => COMMAND,
-        "executor" => EXECUTOR,
+    let place = match noun {
+        "command" => Place::Command,
+        "executor" => Place::Executor,
         _ => return,
     };
     for Entry { key, .. } in body.iter() {
-        if !known.contains(&&*key.text) {
-            let nearest = problems.nearest(&key.text, known.iter().copied());
+        if place.key(&key.text).is_none() {
+            let nearest = problems.nearest(&key.text, place.names());
             problems
                 .error(
                     key.region,

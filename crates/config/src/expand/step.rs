@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use crate::keys::{self, Place};
 use crate::read::{Entry, Key, Node, Region, Value};
 
 use super::executor::bound;
@@ -9,24 +10,9 @@ use super::parameter::{Binding, Bindings, Kind, Parameters, UNKNOWN, What, place
 use super::scope::{Definition, Found, Scope};
 use super::{Env, Expander, MAX_NESTING, USE_COST, text};
 
-/// The steps that are no commands.
-pub(crate) const BUILT_IN: &[&str] = &[
-    "run",
-    "checkout",
-    "save_cache",
-    "restore_cache",
-    "store_artifacts",
-    "store_test_results",
-    "persist_to_workspace",
-    "attach_workspace",
-    "add_ssh_keys",
-    "setup_remote_docker",
-    "deploy",
-];
-
 /// Whether a step is one of ours. "It is possible to override the special keys with a custom command."
 fn is_built_in(name: &str, scope: &Scope) -> bool {
-    BUILT_IN.contains(&name) && !scope.commands.contains_key(name)
+    keys::is_built_in(name) && !scope.commands.contains_key(name)
 }
 
 impl Expander<'_> {
@@ -188,7 +174,6 @@ impl Expander<'_> {
         env: Env<'_>,
         steps: &mut Vec<Rc<Node>>,
     ) {
-        const KEYS: [&str; 2] = ["condition", "steps"];
         let Some(map) = value.as_map() else {
             self.problems
                 .error(
@@ -203,8 +188,10 @@ impl Expander<'_> {
             return;
         };
         for Entry { key: inner, .. } in map.iter() {
-            if !KEYS.contains(&&*inner.text) {
-                let nearest = self.problems.nearest(&inner.text, KEYS);
+            if Place::Conditional.key(&inner.text).is_none() {
+                let nearest = self
+                    .problems
+                    .nearest(&inner.text, Place::Conditional.names());
                 self.problems
                     .error(
                         inner.region,
@@ -289,7 +276,7 @@ impl Expander<'_> {
             name,
             used_at: region,
             scope: &home,
-            other_keys: &[],
+            other_keys: None,
         };
         let bindings = self.bind(&what, &definition.parameters, &given);
         let outer = self
@@ -453,10 +440,8 @@ impl Expander<'_> {
             return;
         }
         let commands = self.names(scope, |scope| &scope.commands);
-        let known = BUILT_IN
-            .iter()
-            .copied()
-            .chain(["when", "unless"])
+        let known = Place::Step
+            .names()
             .chain(commands.iter().map(String::as_str));
         let nearest = self.problems.nearest(name, known);
         let is_job = scope.jobs.contains_key(name);

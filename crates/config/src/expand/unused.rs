@@ -33,7 +33,7 @@ impl Expander<'_> {
                 name: &definition.key.text,
                 used_at: definition.key.region,
                 scope: &scope,
-                other_keys: &[],
+                other_keys: None,
             };
             let bindings = self.bind(&what, &definition.parameters, &[]);
             let node = self.job(definition, &scope, &bindings, &Around::default());

@@ -1,7 +1,6 @@
 //! The values of a pipeline: what its trigger brings (`pipeline.git.branch`), and its parameters.
 //!
-//! The names are those of CircleCI's reference ("Pipeline values and parameters"). What a trigger does
-//! not bring is empty, so that a config means the same whoever started it.
+//! What a trigger does not bring is empty, so that a config means the same whoever started it.
 
 use std::rc::Rc;
 
@@ -9,6 +8,7 @@ use model::ParameterValue;
 
 use crate::diagnostic::Problems;
 use crate::inputs::{Inputs, TriggerValues};
+use crate::keys::{Empty, PIPELINE_VALUES};
 use crate::read::{Index, Map, Node, Region};
 
 use super::Version;
@@ -22,63 +22,6 @@ pub(super) struct PipelineValues {
     /// Of `parameters`.
     index: Index,
 }
-
-/// What a value is when its trigger does not bring it.
-#[derive(Clone, Copy)]
-enum Empty {
-    Text,
-    Number,
-    False,
-}
-
-/// The names below `pipeline.` that are there for every trigger.
-const NAMES: &[(&str, Empty)] = &[
-    ("id", Empty::Text),
-    ("number", Empty::Number),
-    ("project.git_url", Empty::Text),
-    ("project.type", Empty::Text),
-    ("project.id", Empty::Text),
-    ("project.slug", Empty::Text),
-    ("project.name", Empty::Text),
-    ("project.organization_id", Empty::Text),
-    ("organization.id", Empty::Text),
-    ("git.tag", Empty::Text),
-    ("git.branch", Empty::Text),
-    ("git.branch.is_default", Empty::False),
-    ("git.revision", Empty::Text),
-    ("git.base_revision", Empty::Text),
-    ("git.repo_id", Empty::Text),
-    ("git.repo_name", Empty::Text),
-    ("git.repo_owner", Empty::Text),
-    ("git.repo_url", Empty::Text),
-    ("git.commit.author_email", Empty::Text),
-    ("git.commit.author_name", Empty::Text),
-    ("git.commit.author_login", Empty::Text),
-    ("git.commit.author_avatar_url", Empty::Text),
-    ("git.commit.subject", Empty::Text),
-    ("git.commit.body", Empty::Text),
-    ("git.commit.url", Empty::Text),
-    ("in_setup", Empty::False),
-    ("trigger_source", Empty::Text),
-    ("config_source", Empty::Text),
-    ("schedule.name", Empty::Text),
-    ("schedule.id", Empty::Text),
-    ("trigger.type", Empty::Text),
-    ("trigger.id", Empty::Text),
-    ("trigger.name", Empty::Text),
-    ("trigger.received_at", Empty::Text),
-    ("template_id", Empty::Text),
-    ("name", Empty::Text),
-    ("definition.id", Empty::Text),
-    ("integration_source", Empty::Text),
-    ("deploy.component_name", Empty::Text),
-    ("deploy.environment_name", Empty::Text),
-    ("deploy.current_version", Empty::Text),
-    ("deploy.target_version", Empty::Text),
-    ("deploy.namespace", Empty::Text),
-    ("deploy.reason", Empty::Text),
-    ("deploy.is_rollback", Empty::False),
-];
 
 /// Below these, names are the forge's or the trigger's own.
 const OPEN: &[&str] = &[
@@ -190,9 +133,9 @@ impl PipelineValues {
         if let Some(value) = self.trigger.values.get(name) {
             return Ok(Rc::new(node(value, region)));
         }
-        let known = NAMES.iter().find(|(known, _)| *known == name);
-        if let Some((_, empty)) = known {
-            return Ok(Rc::new(match empty {
+        let known = PIPELINE_VALUES.iter().find(|known| known.name == name);
+        if let Some(known) = known {
+            return Ok(Rc::new(match known.empty {
                 Empty::Text => Node::word(region, ""),
                 Empty::Number => Node::word(region, "0"),
                 Empty::False => Node::word(region, "false"),
@@ -204,7 +147,7 @@ impl PipelineValues {
         Err(Unknown {
             message: format!("there is no value `pipeline.{name}`"),
             nearest: problems
-                .nearest(name, NAMES.iter().map(|(known, _)| *known))
+                .nearest(name, PIPELINE_VALUES.iter().map(|known| known.name))
                 .map(|nearest| format!("pipeline.{nearest}")),
         })
     }

@@ -5,9 +5,9 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use crate::LeftOut;
+use crate::keys::Place;
 use crate::read::{Entry, Index, Key, Map, Node, Region, Value};
 use crate::resolve::MAX_JOBS;
-use crate::schema::JOB_USE_KEYS;
 
 use super::executor::bound;
 use super::instance::{Instances, Names};
@@ -104,7 +104,7 @@ impl Expander<'_> {
             name: &entry.key.text,
             used_at: entry.key.region,
             scope: &scope,
-            other_keys: &[],
+            other_keys: None,
         };
         let bindings = self.bind(&what, &definition.parameters, &[]);
         let node = self.job(&definition, &scope, &bindings, &Around::default());
@@ -327,7 +327,7 @@ impl Expander<'_> {
                 "filters" if entry.value.as_text().is_some() => {
                     kept.push(self.filter_expression(entry, env));
                 }
-                key if JOB_USE_KEYS.contains(&key) => kept.push(self.entry(entry, env)),
+                key if Place::Use.key(key).is_some() => kept.push(self.entry(entry, env)),
                 _ => given.push(entry.clone()),
             }
         }

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use crate::keys::{KeySpec, Names, Others, PIPELINE_VALUES, Place, Takes};
 
 use super::outline::{Node, NodeId, Outline};
-use super::scope::{Definition, Trail};
+use super::scope::{Definition, Trail, keys_in};
 use super::target::{explain_definition, explain_key, explain_parameter, noun};
 use super::{Completion, CompletionKind, Completions, Document, MAX_COMPLETIONS, span};
 
@@ -189,7 +189,7 @@ impl Document<'_> {
             (true, Takes::Map(_) | Takes::List(_) | Takes::Free | Takes::Texts) => ":",
             (true, _) => ": ",
         };
-        let fixed = place.keys().iter().filter(|key| !taken.contains(key.name));
+        let fixed = keys_in(outline, map, place).filter(|key| !taken.contains(key.name));
         let mut items: Vec<Completion> = fixed
             .map(|key| match key.name {
                 "checkout" | "setup_remote_docker" | "add_ssh_keys" => key_item(key, ""),
@@ -340,7 +340,7 @@ impl Document<'_> {
         let matrix = matrix.flat_map(|values| self.outline.entries(values));
         items.extend(matrix.map(|(name, _)| reference(format!("matrix.{name}"), "of the matrix")));
         let values = PIPELINE_VALUES.iter();
-        items.extend(values.map(|(name, doc)| reference(format!("pipeline.{name}"), doc)));
+        items.extend(values.map(|value| reference(format!("pipeline.{}", value.name), value.doc)));
         items
     }
 }

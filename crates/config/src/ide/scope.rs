@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::rc::Rc;
 
-use crate::keys::{Names, Others, Place, Takes};
+use crate::keys::{KeySpec, Names, Others, Place, Takes};
 
 use super::Document;
 use super::outline::{NodeId, Outline};
@@ -143,7 +143,7 @@ impl Document<'_> {
         key: &str,
         id: NodeId,
     ) -> Option<Takes> {
-        if let Some(known) = place.key(key) {
+        if let Some(known) = key_in(outline, trail.last()?.0, place, key) {
             if known.takes != Takes::Typed {
                 return Some(known.takes);
             }
@@ -353,6 +353,31 @@ impl Document<'_> {
         }
         uses
     }
+}
+
+/// The keys that are fixed in a map: those of its kind, and those that its `type` adds.
+pub(super) fn keys_in(
+    outline: &Outline,
+    map: NodeId,
+    place: Place,
+) -> impl Iterator<Item = &'static KeySpec> {
+    let is_idle = matches!(place, Place::Job | Place::Use)
+        && matches!(
+            outline.text_of(map, "type"),
+            Some("release" | "lock" | "unlock")
+        );
+    let added = if is_idle { Place::Idle.keys() } else { &[] };
+    place.keys().iter().chain(added)
+}
+
+/// One of them.
+pub(super) fn key_in(
+    outline: &Outline,
+    map: NodeId,
+    place: Place,
+    name: &str,
+) -> Option<&'static KeySpec> {
+    keys_in(outline, map, place).find(|key| key.name == name)
 }
 
 /// Where the names of a kind are defined.

@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 use std::ops::Range;
 
 use crate::Span;
-use crate::keys::{KeySpec, Names, Others, PIPELINE_VALUES, Place, Takes};
+use crate::keys::{KeySpec, Names, Others, PIPELINE_VALUES, PipelineValue, Place, Takes};
 
 use super::outline::{NodeId, Outline};
-use super::scope::{Definition, Trail};
+use super::scope::{Definition, Trail, key_in};
 use super::{Document, shown, span};
 
 /// How many lines of what an anchor stands for are shown.
@@ -26,8 +26,8 @@ pub(super) enum Target {
     Orb(NodeId),
     /// A parameter, where it is declared, given or used.
     Parameter(String, Definition),
-    /// A value of the pipeline, with what it is.
-    PipelineValue(&'static str, &'static str),
+    /// A value of the pipeline.
+    PipelineValue(&'static PipelineValue),
     /// The values of a matrix.
     Matrix(NodeId),
     /// A job of the same workflow.
@@ -73,7 +73,7 @@ impl Document<'_> {
         let trail = self.trail(parent);
         let (_, takes) = trail.last()?;
         let place = (*takes)?.place()?;
-        if let Some(known) = place.key(name) {
+        if let Some(known) = key_in(outline, parent, place, name) {
             return Some(Target::Key(known));
         }
         let here = || Definition {
@@ -150,8 +150,8 @@ impl Document<'_> {
         }
         if let Some(name) = text.strip_prefix("pipeline.") {
             let mut values = PIPELINE_VALUES.iter();
-            let (name, doc) = values.find(|(known, _)| *known == name)?;
-            return Some(Target::PipelineValue(name, doc));
+            let value = values.find(|value| value.name == name)?;
+            return Some(Target::PipelineValue(value));
         }
         if let Some(name) = text.strip_prefix("parameters.") {
             return parameter(self.owner(trail)?, name);
@@ -178,7 +178,9 @@ impl Document<'_> {
             Target::Defined(noun, name, definition) => explain_definition(noun, name, definition),
             Target::Orb(import) => self.explain_orb(*import)?,
             Target::Parameter(name, parameter) => explain_parameter(name, parameter),
-            Target::PipelineValue(name, doc) => format!("**`pipeline.{name}`**\n\n{doc}"),
+            Target::PipelineValue(value) => {
+                format!("**`pipeline.{}`**\n\n{}", value.name, value.doc)
+            }
             Target::Matrix(values) => excerpt(&self.outline, *values),
             Target::Use(name, place) => {
                 let (line, _) = self.outline.place(place.start);
@@ -219,7 +221,7 @@ impl Document<'_> {
     pub(super) fn defined_at(&self, target: &Target) -> Option<Range<usize>> {
         let outline = &self.outline;
         match target {
-            Target::Key(_) | Target::PipelineValue(..) => None,
+            Target::Key(_) | Target::PipelineValue(_) => None,
             Target::Defined(_, _, definition) | Target::Parameter(_, definition) => {
                 definition.range(outline)
             }

@@ -126,7 +126,7 @@ fn with(rest: &str) -> String {
 fn keys_are_completed() {
     assert_snapshot!(offered("vers|"), @r#"1+4: version ("version: "), jobs ("jobs:"), workflows ("workflows:"), orbs ("orbs:"), commands ("commands:"), executors ("executors:"), parameters ("parameters:"), setup ("setup: "), job-groups ("job-groups:")"#);
     assert_snapshot!(offered("version: 2.1\njobs:\n  build:\n    machine: true\n    |"), @r#"5+0: docker ("docker:"), macos ("macos:"), windows ("windows:"), executor ("executor: "), steps ("steps:"), environment ("environment:"), working_directory ("working_directory: "), shell ("shell: "), parameters ("parameters:"), parallelism ("parallelism: "), resource_class ("resource_class: "), description ("description: "), type ("type: "), branches ("branches:"), circleci_ip_ranges ("circleci_ip_ranges: "), retention ("retention:"), timeout ("timeout: "), retry ("retry: ")"#);
-    assert_snapshot!(offered("jobs:\n  build:\n    docker:\n      - image: a\n        |\n    steps: [checkout]"), @r#"9+0: name ("name: "), user ("user: "), environment ("environment:"), entrypoint ("entrypoint:"), command ("command:"), auth ("auth:"), aws_auth ("aws_auth:")"#);
+    assert_snapshot!(offered("jobs:\n  build:\n    docker:\n      - image: a\n        |\n    steps: [checkout]"), @r#"9+0: name ("name: "), user ("user: "), environment ("environment:"), entrypoint ("entrypoint:"), command ("command:"), auth ("auth:"), aws_auth ("aws_auth:"), gcp_auth ("gcp_auth:")"#);
     assert_snapshot!(offered("workflows:\n  main:\n    jobs:\n      - build:\n          filters:\n            |"), @r#"13+0: branches ("branches:"), tags ("tags:")"#);
     assert_snapshot!(offered("jobs:\n  build:\n    steps:\n      - run:\n          wh|: always"), @"11+2: name, command, environment, working_directory, shell, when, background, no_output_timeout, max_auto_reruns, auto_rerun_delay");
     assert_snapshot!(offered("jobs: {build: {machine: true, st|"), @r#"31+2: docker ("docker:"), macos ("macos:"), windows ("windows:"), executor ("executor: "), steps ("steps:"), environment ("environment:"), working_directory ("working_directory: "), shell ("shell: "), parameters ("parameters:"), parallelism ("parallelism: "), resource_class ("resource_class: "), description ("description: "), type ("type: "), branches ("branches:"), circleci_ip_ranges ("circleci_ip_ranges: "), retention ("retention:"), timeout ("timeout: "), retry ("retry: ")"#);
@@ -161,7 +161,7 @@ fn words_are_completed() {
 fn references_are_completed() {
     assert_snapshot!(offered(&CONFIG.replace("<< parameters.to >>", "<< para|")), @"22+4: parameters.to, parameters.loud");
     assert_snapshot!(offered(&CONFIG.replace("- checkout", "- run: |\n          make << pipeline.p|")
-        .replacen("run: |", "run: >", 1)), @"19+10: pipeline.parameters.deploy, pipeline.project.git_url, pipeline.project.type");
+        .replacen("run: |", "run: >", 1)), @"19+10: pipeline.parameters.deploy, pipeline.project.git_url, pipeline.project.type, pipeline.project.slug, pipeline.project.name, pipeline.project.id, pipeline.project.organization_id");
     assert_snapshot!(offered("workflows:\n  main:\n    jobs:\n      - a:\n          name: x-<< m| >>\n          matrix: {parameters: {os: [a, b]}}\n"), @"22+1: matrix.os");
     assert_snapshot!(offered("jobs:\n  a:\n    steps:\n      - run: cat <<EO|\n"), @"20+2:");
 }

@@ -1,8 +1,10 @@
-//! The keys of the language: what each takes and what it is for. The compiler's lists of known keys and
-//! what editors show are both made of this one table.
+//! The keys of the language, what each takes and what it is for, and the values of a pipeline. This is the
+//! one place that says which there are: the compiler takes no other, and editors show no other.
 
+mod pipeline;
 mod table;
 
+pub(crate) use pipeline::{Empty, PIPELINE_VALUES, PipelineValue};
 pub(crate) use table::*;
 
 /// One key of a map.
@@ -72,6 +74,8 @@ pub(crate) enum Place {
     /// An item of a workflow's `jobs`.
     Uses,
     Use,
+    /// What jobs of some types that run nothing have besides.
+    Idle,
     Matrix,
     /// `parameters` of a matrix, and an item of `exclude`.
     MatrixValues,
@@ -90,6 +94,8 @@ pub(crate) enum Place {
     AwsAuth,
     Machine,
     Macos,
+    /// How long what a job keeps is kept.
+    Retention,
     Step,
     /// What a command is given.
     Arguments,
@@ -133,6 +139,7 @@ impl Place {
             Self::Parameter => PARAMETER,
             Self::Workflow => WORKFLOW,
             Self::Use => JOB_USE,
+            Self::Idle => IDLE,
             Self::Matrix => MATRIX,
             Self::Filters => FILTERS,
             Self::Filter => FILTER,
@@ -147,6 +154,7 @@ impl Place {
             Self::AwsAuth => AWS_AUTH,
             Self::Machine => MACHINE,
             Self::Macos => MACOS,
+            Self::Retention => RETENTION,
             Self::Step => STEP,
             Self::Conditional => CONDITIONAL,
             Self::Run => RUN,
@@ -200,6 +208,7 @@ impl Place {
             | Self::Group
             | Self::Parameter
             | Self::Workflow
+            | Self::Idle
             | Self::Matrix
             | Self::Filters
             | Self::Filter
@@ -214,6 +223,7 @@ impl Place {
             | Self::AwsAuth
             | Self::Machine
             | Self::Macos
+            | Self::Retention
             | Self::Conditional
             | Self::Run
             | Self::Checkout
@@ -231,6 +241,17 @@ impl Place {
     /// The key of that name, if it is fixed.
     pub(crate) fn key(self, name: &str) -> Option<&'static KeySpec> {
         self.keys().iter().find(|key| key.name == name)
+    }
+
+    /// The name itself if it is that of a key that is fixed, else nothing: what a reader decides by, so
+    /// that it takes no key that is not in the table.
+    pub(crate) fn own(self, name: &str) -> &'static str {
+        self.key(name).map_or("", |key| key.name)
+    }
+
+    /// The names of the keys that are fixed.
+    pub(crate) fn names<'n>(self) -> impl Iterator<Item = &'n str> {
+        self.keys().iter().map(|key| -> &'n str { key.name })
     }
 }
 
@@ -267,13 +288,11 @@ impl Takes {
     }
 }
 
-/// The names of some keys, as many as there are.
-pub(crate) const fn names<const N: usize>(keys: &[KeySpec]) -> [&'static str; N] {
-    let mut names = [""; N];
-    let mut at = 0;
-    while at < N {
-        names[at] = keys[at].name;
-        at += 1;
-    }
-    names
+/// Whether a step is one that the language brings, and neither a condition nor a list of steps.
+pub(crate) fn is_built_in(step: &str) -> bool {
+    let takes = Place::Step.key(step).map(|key| key.takes);
+    matches!(takes, Some(Takes::Map(place)) if place != Place::Conditional)
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,7 +18,7 @@ pub(crate) const STATUSES: &[&str] = &[
 ];
 
 /// The types of jobs.
-const JOB_TYPES: &[&str] = &["build", "approval", "no-op", "release", "lock", "unlock"];
+pub(crate) const JOB_TYPES: &[&str] = &["build", "approval", "no-op", "release", "lock", "unlock"];
 
 /// When a step runs.
 const STEP_WHEN: &[&str] = &["on_success", "on_fail", "always"];
@@ -32,38 +32,6 @@ pub(crate) const PARAMETER_TYPES: &[&str] = &[
     "executor",
     "steps",
     "env_var_name",
-];
-
-/// The values below `pipeline.` that people use most, with what each is.
-pub(crate) const PIPELINE_VALUES: &[(&str, &str)] = &[
-    ("id", "The pipeline's own id."),
-    ("number", "The pipeline's number within its project."),
-    ("project.git_url", "Where the project's repository is."),
-    ("project.type", "The forge: `github`, `gitlab` and so on."),
-    ("git.branch", "The branch; empty for a tag."),
-    (
-        "git.branch.is_default",
-        "Whether it is the project's default branch.",
-    ),
-    ("git.tag", "The tag; empty for a branch."),
-    ("git.revision", "The commit that is built."),
-    ("git.base_revision", "The commit that the push came after."),
-    ("git.repo_name", "The repository's name."),
-    ("git.repo_owner", "Who owns the repository."),
-    ("git.commit.author_name", "Who wrote the commit."),
-    (
-        "git.commit.author_email",
-        "The address of who wrote the commit.",
-    ),
-    (
-        "git.commit.subject",
-        "The first line of the commit's message.",
-    ),
-    (
-        "trigger_source",
-        "What started the pipeline: `webhook`, `api`, `scheduled_pipeline`.",
-    ),
-    ("schedule.name", "The schedule that started the pipeline."),
 ];
 
 /// A config itself.
@@ -187,7 +155,7 @@ pub(crate) const JOB: &[KeySpec] = &[
     ),
     key(
         "retention",
-        Free,
+        Map(Place::Retention),
         "Means nothing here: the server's settings say how long things are kept.",
     ),
     key(
@@ -406,6 +374,27 @@ pub(crate) const JOB_USE: &[KeySpec] = &[
     ),
 ];
 
+/// What jobs of some types that run nothing have besides.
+pub(crate) const IDLE: &[KeySpec] = &[
+    key(
+        "plan_name",
+        Text,
+        "Which plan a job of the type `release` belongs to on CircleCI.",
+    ),
+    key(
+        "key",
+        Text,
+        "What a job of the type `lock` or `unlock` locks on CircleCI; nothing is locked here.",
+    ),
+];
+
+/// How long what a job keeps is kept.
+pub(crate) const RETENTION: &[KeySpec] = &[key(
+    "caches",
+    Text,
+    "How long caches are kept: `1d` to `15d`. Means nothing here.",
+)];
+
 /// A matrix.
 pub(crate) const MATRIX: &[KeySpec] = &[
     key(
@@ -551,6 +540,11 @@ pub(crate) const IMAGE: &[KeySpec] = &[
         Map(Place::AwsAuth),
         "With what to sign in to a registry of AWS.",
     ),
+    key(
+        "gcp_auth",
+        Free,
+        "Is not supported: the image is pulled without it.",
+    ),
 ];
 
 /// Signing in to a registry.
@@ -596,6 +590,11 @@ pub(crate) const MACHINE: &[KeySpec] = &[
         Text,
         "How much of a machine the job gets, or the label of the runner that it needs.",
     ),
+    key(
+        "shell",
+        Text,
+        "The command line that runs the steps' scripts; the job's own goes first.",
+    ),
 ];
 
 /// `macos`.
@@ -606,6 +605,8 @@ pub(crate) const MACOS: &[KeySpec] = &[
         Text,
         "The label of the runner that the job needs.",
     ),
+    key("shell", Text, "Is not used here."),
+    key("code_signing", Free, "Is not used here."),
 ];
 
 /// A step; what else is a step is a command.
@@ -682,7 +683,6 @@ pub(crate) const CONDITIONAL: &[KeySpec] = &[
         "What decides: a value, or a map of operators.",
     ),
     key("steps", List(Place::Step), "The steps."),
-    key("name", Text, "What they are called."),
 ];
 
 const NAME: KeySpec = key("name", Text, "What people know the step as.");
@@ -735,8 +735,13 @@ pub(crate) const CHECKOUT: &[KeySpec] = &[
     ),
     key(
         "method",
-        Word(&["full", "blobless"]),
+        Word(&["full", "blobless", "shallow"]),
         "Means nothing here: the code is laid out from a mirror.",
+    ),
+    key(
+        "depth",
+        Number,
+        "How many commits a `shallow` checkout has on CircleCI.",
     ),
     NAME,
     WHEN,

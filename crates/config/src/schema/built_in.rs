@@ -2,6 +2,7 @@
 
 use model::{StepAction, StepSpec, StepWhen};
 
+use crate::keys::Place;
 use crate::read::{Entry, Key, Map, Node};
 use crate::template;
 
@@ -54,22 +55,21 @@ struct Step<'s, 'r> {
 }
 
 impl Step<'_, '_> {
-    /// Reads `name` and `when`, which every step may have, and tells what is none of the known keys.
-    fn others(&mut self, known: &[&str]) {
+    /// Reads `name` and `when`, which every step may have, and tells what is none of the step's keys.
+    fn others(&mut self, place: Place) {
         for Entry { key, value } in self.map.iter() {
-            match &*key.text {
+            match place.own(&key.text) {
                 "name" => {
                     let name = self.reader.optional_text(key, value);
                     self.name = name.as_deref().and_then(one_line);
                 }
                 "when" => self.when = run_when(key, value, self.reader),
-                text if known.contains(&text) => {}
-                _ => {
-                    let place = format!("`{}`", self.key.text);
-                    let known: Vec<&str> = known.iter().copied().chain(["name", "when"]).collect();
+                "" => {
+                    let shown = format!("`{}`", self.key.text);
                     self.reader
-                        .unknown_key(key, &place, &known, UnknownKeys::Doubted);
+                        .unknown_key(key, &shown, place, UnknownKeys::Doubted);
                 }
+                _ => {}
             }
         }
     }
@@ -122,7 +122,7 @@ impl Step<'_, '_> {
     }
 
     fn checkout(&mut self) -> Option<StepAction> {
-        self.others(&["path", "method", "depth"]);
+        self.others(Place::Checkout);
         if let Some(Entry { key, value }) = self.map.get("method") {
             let word = self.reader.text(key, value).unwrap_or_default();
             match word.as_str() {
@@ -155,7 +155,7 @@ impl Step<'_, '_> {
     }
 
     fn restore_cache(&mut self) -> Option<StepAction> {
-        self.others(&["key", "keys"]);
+        self.others(Place::RestoreCache);
         let mut keys = Vec::new();
         for name in ["key", "keys"] {
             if let Some(Entry { key, value }) = self.map.get(name) {
@@ -177,7 +177,7 @@ impl Step<'_, '_> {
     }
 
     fn save_cache(&mut self) -> Option<StepAction> {
-        self.others(&["key", "paths"]);
+        self.others(Place::SaveCache);
         let key = self.needed("key");
         if let (Some(text), Some(entry)) = (&key, self.map.get("key")) {
             self.check_template(text, &entry.key, &entry.value);
@@ -206,20 +206,20 @@ impl Step<'_, '_> {
     }
 
     fn store_artifacts(&mut self) -> Option<StepAction> {
-        self.others(&["path", "destination"]);
+        self.others(Place::StoreArtifacts);
         let destination = self.optional("destination");
         let path = self.needed("path")?;
         Some(StepAction::StoreArtifacts { path, destination })
     }
 
     fn store_test_results(&mut self) -> Option<StepAction> {
-        self.others(&["path"]);
+        self.others(Place::StoreTestResults);
         let path = self.needed("path")?;
         Some(StepAction::StoreTestResults { path })
     }
 
     fn persist_to_workspace(&mut self) -> Option<StepAction> {
-        self.others(&["root", "paths"]);
+        self.others(Place::PersistToWorkspace);
         let root = self.needed("root");
         let paths = self.paths();
         Some(StepAction::PersistToWorkspace {
@@ -229,13 +229,13 @@ impl Step<'_, '_> {
     }
 
     fn attach_workspace(&mut self) -> Option<StepAction> {
-        self.others(&["at"]);
+        self.others(Place::AttachWorkspace);
         let at = self.needed("at")?;
         Some(StepAction::AttachWorkspace { at })
     }
 
     fn add_ssh_keys(&mut self) -> Option<StepAction> {
-        self.others(&["fingerprints"]);
+        self.others(Place::AddSshKeys);
         let fingerprints = match self.map.get("fingerprints") {
             Some(Entry { key, value }) => self.reader.texts(key, value),
             None => Vec::new(),
@@ -244,7 +244,7 @@ impl Step<'_, '_> {
     }
 
     fn setup_remote_docker(&mut self) -> Option<StepAction> {
-        self.others(&["version", "docker_layer_caching", "reusable", "exclusive"]);
+        self.others(Place::SetupRemoteDocker);
         if let Some(Entry { key, value }) = self.map.get("docker_layer_caching")
             && self.reader.boolean(key, value) == Some(true)
         {

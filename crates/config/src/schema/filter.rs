@@ -1,5 +1,6 @@
 //! `only` and `ignore`: for which branches, tags or files something is.
 
+use crate::keys::Place;
 use crate::read::{Entry, Key, Node, Value};
 
 use super::reader::{Reader, is_unknown};
@@ -15,11 +16,11 @@ pub(super) fn filter(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Filter
         return stanza;
     };
     for Entry { key, value } in map.iter() {
-        match &*key.text {
+        match Place::Filter.own(&key.text) {
             "only" => stanza.only = Some(filters(key, value, reader)),
             "ignore" => stanza.ignore = Some(filters(key, value, reader)),
             _ => {
-                let nearest = reader.problems.nearest(&key.text, ["only", "ignore"]);
+                let nearest = reader.problems.nearest(&key.text, Place::Filter.names());
                 let problem = reader.problems.error(
                     key.region,
                     format!("`{}` means nothing in a filter", key.text),

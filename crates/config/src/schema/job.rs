@@ -2,7 +2,7 @@
 
 use model::{BuildSpec, JobKind};
 
-use crate::keys;
+use crate::keys::{JOB_TYPES, Place};
 use crate::read::{Entry, Key, Map, Node, Region};
 
 use super::environment::{Names, environment};
@@ -11,8 +11,6 @@ use super::machine::runs_in;
 use super::reader::{Reader, UnknownKeys, is_unknown};
 use super::step::steps;
 use super::{JobStanza, Name, at};
-
-const KEYS: &[&str] = &keys::names::<{ keys::JOB.len() }>(keys::JOB);
 
 /// Reads it; its name is kept even where the job is wrong, so that who requires it is not blamed.
 pub(super) fn job(entry: &Entry, reader: &mut Reader<'_>) -> JobStanza {
@@ -64,9 +62,6 @@ fn check_idle(word: &str, job: &Key, map: &Map, reader: &mut Reader<'_>) {
     }
 }
 
-/// The types of jobs that run nothing.
-const IDLE: &[&str] = &["approval", "no-op", "release", "lock", "unlock"];
-
 /// What a job of a type is that runs no steps; tells if there is no such type.
 pub(super) fn idle_kind(word: &str, region: Region, reader: &mut Reader<'_>) -> Option<JobKind> {
     match word {
@@ -82,14 +77,13 @@ pub(super) fn idle_kind(word: &str, region: Region, reader: &mut Reader<'_>) -> 
         }
         _ if is_unknown(word) => None,
         _ => {
-            let known = IDLE.iter().copied().chain(["build"]);
-            let nearest = reader.problems.nearest(word, known);
+            let nearest = reader.problems.nearest(word, JOB_TYPES.iter().copied());
             let problem = reader
                 .problems
                 .error(region, format!("there is no type of jobs `{word}`"));
             match nearest {
                 Some(_) => problem.suggest(nearest),
-                None => problem.help(format!("it is `build` or one of {}", IDLE.join(", "))),
+                None => problem.help(format!("it is one of {}", JOB_TYPES.join(", "))),
             };
             None
         }
@@ -107,7 +101,7 @@ fn build(job: &Key, map: &Map, reader: &mut Reader<'_>) -> Option<JobKind> {
     let mut retry = 0;
     for entry in map.iter() {
         let Entry { key, value } = entry;
-        match &*key.text {
+        match Place::Job.own(&key.text) {
             "docker" | "machine" | "macos" | "windows" | "executor" | "steps" | "type"
             | "description" | "branches" | "parameters" => {}
             "environment" => variables = environment(entry, Names::Shell, reader),
@@ -125,7 +119,7 @@ fn build(job: &Key, map: &Map, reader: &mut Reader<'_>) -> Option<JobKind> {
             "parallelism" => parallelism = reader.number(key, value, 1).unwrap_or(1),
             "timeout" => timeout_ms = reader.duration(key, value),
             "retry" => retry = reader.number(key, value, 0).unwrap_or(0),
-            _ => reader.unknown_key(key, "a job", KEYS, UnknownKeys::Refused),
+            _ => reader.unknown_key(key, "a job", Place::Job, UnknownKeys::Refused),
         }
     }
     if parallelism > MAX_PARALLELISM {
@@ -164,8 +158,8 @@ fn retention(key: &Key, value: &Node, reader: &mut Reader<'_>) {
         return;
     };
     for Entry { key, value } in map.iter() {
-        if &*key.text != "caches" {
-            reader.unknown_key(key, "`retention`", &["caches"], UnknownKeys::Refused);
+        if Place::Retention.key(&key.text).is_none() {
+            reader.unknown_key(key, "`retention`", Place::Retention, UnknownKeys::Refused);
             continue;
         }
         let Some(text) = reader.text(key, value) else {

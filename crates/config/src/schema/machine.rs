@@ -2,19 +2,13 @@
 
 use model::{ForeignSystem, ImageAuth, ImageSpec, RunsIn};
 
-use crate::keys;
+use crate::keys::Place;
 use crate::read::{Entry, Key, Map, Node, Value};
 
 use super::environment::{Names, environment};
 use super::ignored as no;
 use super::reader::{Reader, UnknownKeys, is_unknown};
 use super::{at, at_item, is_empty};
-
-/// The keys of an entry of `docker`.
-const IMAGE_KEYS: &[&str] = &keys::names::<{ keys::IMAGE.len() }>(keys::IMAGE);
-
-/// The keys of `machine` as a map.
-const MACHINE_KEYS: &[&str] = &keys::names::<{ keys::MACHINE.len() }>(keys::MACHINE);
 
 /// The ways to say where a job runs.
 const PLACES: [&str; 4] = ["docker", "machine", "macos", "windows"];
@@ -75,10 +69,10 @@ fn macos(entry: &Entry, reader: &mut Reader<'_>) -> Option<RunsIn> {
     let map = reader.map(key, value)?;
     let mut xcode = None;
     for Entry { key, value } in map.iter() {
-        match &*key.text {
+        match Place::Macos.own(&key.text) {
             "xcode" => xcode = reader.text(key, value),
             "resource_class" | "shell" | "code_signing" => {}
-            _ => reader.unknown_key(key, "`macos`", &["xcode"], UnknownKeys::Refused),
+            _ => reader.unknown_key(key, "`macos`", Place::Macos, UnknownKeys::Refused),
         }
     }
     if map.get("xcode").is_none() {
@@ -144,7 +138,7 @@ fn image(docker: &Key, item: &Node, reader: &mut Reader<'_>) -> Option<ImageSpec
     let mut image = None;
     for entry in map.iter() {
         let Entry { key, value } = entry;
-        match &*key.text {
+        match Place::Image.own(&key.text) {
             "image" => image = image_reference(key, value, reader),
             "name" => spec.name = reader.optional_text(key, value),
             "user" => spec.user = reader.optional_text(key, value),
@@ -154,7 +148,7 @@ fn image(docker: &Key, item: &Node, reader: &mut Reader<'_>) -> Option<ImageSpec
             "auth" => spec.auth = auth(key, value, reader).or(spec.auth),
             "aws_auth" => spec.auth = aws_auth(key, value, reader).or(spec.auth),
             "gcp_auth" => reader.ignore(key.region, no::GCP_AUTH),
-            _ => reader.unknown_key(key, "an image", IMAGE_KEYS, UnknownKeys::Refused),
+            _ => reader.unknown_key(key, "an image", Place::Image, UnknownKeys::Refused),
         }
     }
     if map.get("image").is_none() {
@@ -230,9 +224,8 @@ fn shell_words(text: &str) -> Option<Vec<String>> {
 fn auth(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Option<ImageAuth> {
     let map = reader.map(key, value)?;
     for entry in map.iter() {
-        if !matches!(&*entry.key.text, "username" | "password") {
-            let known = ["username", "password"];
-            reader.unknown_key(&entry.key, "`auth`", &known, UnknownKeys::Refused);
+        if Place::Auth.key(&entry.key.text).is_none() {
+            reader.unknown_key(&entry.key, "`auth`", Place::Auth, UnknownKeys::Refused);
         }
     }
     let field = |name| map.get(name).and_then(|entry| entry.value.as_text());
@@ -252,15 +245,11 @@ fn auth(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Option<ImageAuth> {
 }
 
 fn aws_auth(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Option<ImageAuth> {
-    const KEYS: [&str; 3] = [
-        "aws_access_key_id",
-        "aws_secret_access_key",
-        "oidc_role_arn",
-    ];
     let map = reader.map(key, value)?;
     for entry in map.iter() {
-        if !KEYS.contains(&&*entry.key.text) {
-            reader.unknown_key(&entry.key, "`aws_auth`", &KEYS, UnknownKeys::Refused);
+        if Place::AwsAuth.key(&entry.key.text).is_none() {
+            let shown = "`aws_auth`";
+            reader.unknown_key(&entry.key, shown, Place::AwsAuth, UnknownKeys::Refused);
         }
     }
     let field = |name| {
@@ -270,7 +259,7 @@ fn aws_auth(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Option<ImageAut
     if let Some(role_arn) = field("oidc_role_arn") {
         return Some(ImageAuth::AwsRole { role_arn });
     }
-    match (field(KEYS[0]), field(KEYS[1])) {
+    match (field("aws_access_key_id"), field("aws_secret_access_key")) {
         (Some(access_key_id), Some(secret_access_key)) => Some(ImageAuth::AwsKey {
             access_key_id,
             secret_access_key,
@@ -301,7 +290,7 @@ fn machine(entry: &Entry, job: &Map, reader: &mut Reader<'_>) -> Option<RunsIn> 
         }
         Value::Map(map) if !is_empty(value) => {
             for Entry { key, value } in map.iter() {
-                match &*key.text {
+                match Place::Machine.own(&key.text) {
                     "image" => {
                         let text = reader.optional_text(key, value);
                         image = text.map(|text| (text, at(key, value)));
@@ -314,7 +303,7 @@ fn machine(entry: &Entry, job: &Map, reader: &mut Reader<'_>) -> Option<RunsIn> 
                             reader.ignore(key.region, no::LAYER_CACHING);
                         }
                     }
-                    _ => reader.unknown_key(key, "`machine`", MACHINE_KEYS, UnknownKeys::Refused),
+                    _ => reader.unknown_key(key, "`machine`", Place::Machine, UnknownKeys::Refused),
                 }
             }
         }

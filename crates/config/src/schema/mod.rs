@@ -19,12 +19,11 @@ use model::{Concurrency, JobKind, OutcomeKind};
 
 use crate::diagnostic::Problems;
 use crate::expand::Expanded;
-use crate::keys;
+use crate::keys::Place;
 use crate::pattern::{Pattern, Patterns};
 use crate::read::{Entry, Key, Map, Node, Region, Value};
 pub(crate) use paths::PathFilter;
 use reader::Reader;
-pub(crate) use workflow::JOB_USE_KEYS;
 
 /// A name where it stands.
 #[derive(Clone, Debug)]
@@ -124,9 +123,6 @@ pub(crate) struct RequireStanza {
     pub(crate) outcomes: Vec<OutcomeKind>,
 }
 
-/// The keys of a whole file that mean something. Others are fine: people keep anchors there.
-const TOP_LEVEL: &[&str] = &keys::names::<{ keys::TOP.len() }>(keys::TOP);
-
 /// Reads what a file was expanded to, and the jobs that its workflows don't use. `none_run`: whether there
 /// were workflows whose conditions don't hold.
 pub(crate) fn config(
@@ -200,16 +196,16 @@ fn jobs(top: &Map, written: &Node, reader: &mut Reader<'_>) -> Vec<JobStanza> {
         .collect()
 }
 
-/// A misspelt `jobs` or `workflows` would be taken for a home of anchors.
+/// A misspelt `jobs` or `workflows` would be taken for a home of anchors: all others are fine at the top.
 fn suggest_top_level(top: &Map, reader: &mut Reader<'_>) {
     for entry in top.iter() {
         // `_jobs` and `.jobs` are how people name a home of anchors.
         let is_typo = entry.key.text.starts_with(char::is_alphanumeric)
-            && !TOP_LEVEL.contains(&&*entry.key.text);
+            && Place::Top.key(&entry.key.text).is_none();
         if !is_typo {
             continue;
         }
-        let nearest = crate::suggest::nearest(&entry.key.text, TOP_LEVEL.iter().copied())
+        let nearest = crate::suggest::nearest(&entry.key.text, Place::Top.names())
             .filter(|nearest| top.get(nearest).is_none());
         if nearest.is_some() {
             reader

@@ -2,6 +2,7 @@
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
+use crate::keys::Place;
 use crate::read::{Entry, Key, Node, Value};
 
 use super::at;
@@ -21,13 +22,10 @@ pub(super) fn paths(key: &Key, value: &Node, reader: &mut Reader<'_>) -> PathFil
     match &value.value {
         Value::Map(map) => {
             for Entry { key, value } in map.iter() {
-                match &*key.text {
+                match Place::Paths.own(&key.text) {
                     "only" => filter.only = globs(key, value, reader),
                     "ignore" => filter.ignore = globs(key, value, reader),
-                    _ => {
-                        let known = ["only", "ignore"];
-                        reader.unknown_key(key, "`paths`", &known, UnknownKeys::Refused);
-                    }
+                    _ => reader.unknown_key(key, "`paths`", Place::Paths, UnknownKeys::Refused),
                 }
             }
         }

@@ -3,6 +3,7 @@
 use crate::diagnostic::Problems;
 use crate::expand::UNKNOWN;
 use crate::fault::Fault;
+use crate::keys::Place;
 use crate::pattern::{Pattern, Patterns};
 use crate::read::{Key, Map, Node, Region, Value};
 use crate::suggest::nearest;
@@ -203,16 +204,16 @@ impl<'r> Reader<'r> {
         self.problems.error(at(key, value), message);
     }
 
-    /// Tells a key that means nothing in its place, with what was likely meant.
+    /// Tells a key that means nothing in its place (for people: `shown`), with what was likely meant.
     pub(super) fn unknown_key(
         &mut self,
         key: &Key,
-        place: &str,
-        known: &[&str],
+        shown: &str,
+        place: Place,
         unknown_keys: UnknownKeys,
     ) {
-        let nearest = nearest(&key.text, known.iter().copied());
-        let message = format!("`{}` means nothing in {place}", key.text);
+        let nearest = nearest(&key.text, place.names());
+        let message = format!("`{}` means nothing in {shown}", key.text);
         match unknown_keys {
             UnknownKeys::Refused if self.is_strict => {
                 self.problems.error(key.region, message).suggest(nearest);

@@ -2,7 +2,7 @@
 
 use model::{RunStep, StepAction, StepSpec, StepWhen};
 
-use crate::keys;
+use crate::keys::Place;
 use crate::read::{Entry, Key, Map, Node, Value};
 use crate::suggest::nearest;
 
@@ -10,8 +10,6 @@ use super::environment::{Names, environment};
 use super::ignored as no;
 use super::reader::{Reader, UnknownKeys, is_unknown};
 use super::{at, at_item, built_in};
-
-const RUN_KEYS: &[&str] = &keys::names::<{ keys::RUN.len() }>(keys::RUN);
 
 /// Reads them. None if there are none, or one is wrong; that has been told then.
 pub(super) fn steps(job: &Key, entry: &Entry, reader: &mut Reader<'_>) -> Option<Vec<StepSpec>> {
@@ -159,7 +157,7 @@ fn run_map(run: &Key, map: &Map, reader: &mut Reader<'_>) -> Option<StepSpec> {
     let is_command_typo = |key: &str| !has_command && nearest(key, ["command"]).is_some();
     for entry in map.iter() {
         let Entry { key, value } = entry;
-        match &*key.text {
+        match Place::Run.own(&key.text) {
             "command" => script = command(key, value, reader),
             "name" => name = reader.optional_text(key, value),
             "when" => when = run_when(key, value, reader),
@@ -173,8 +171,8 @@ fn run_map(run: &Key, map: &Map, reader: &mut Reader<'_>) -> Option<StepSpec> {
                 step.auto_rerun_delay_ms = rerun_delay(key, value, reader).unwrap_or(0);
             }
             // Told below, as the missing command.
-            text if is_command_typo(text) => {}
-            _ => reader.unknown_key(key, "`run`", RUN_KEYS, UnknownKeys::Refused),
+            _ if is_command_typo(&key.text) => {}
+            _ => reader.unknown_key(key, "`run`", Place::Run, UnknownKeys::Refused),
         }
     }
     if !has_command {

@@ -3,7 +3,7 @@
 use model::{Concurrency, OutcomeKind};
 
 use crate::cron::Cron;
-use crate::keys;
+use crate::keys::Place;
 use crate::read::{Entry, Key, Map, Node, Value};
 
 use super::filter::filter;
@@ -14,11 +14,6 @@ use super::step::reruns;
 use super::{
     Filters, JobUse, Name, RequireStanza, ScheduleStanza, WorkflowStanza, at, at_item, is_empty,
 };
-
-const KEYS: &[&str] = &keys::names::<{ keys::WORKFLOW.len() }>(keys::WORKFLOW);
-
-/// The keys of an entry of a workflow's `jobs`; others are arguments to the job's parameters.
-pub(crate) const JOB_USE_KEYS: &[&str] = &keys::names::<{ keys::JOB_USE.len() }>(keys::JOB_USE);
 
 /// CircleCI's words for how a required job may end, and ours for each.
 ///
@@ -103,7 +98,7 @@ fn workflow(entry: &Entry, reader: &mut Reader<'_>) -> Option<WorkflowStanza> {
         paths: None,
     };
     for Entry { key, value } in map.iter() {
-        match &*key.text {
+        match Place::Workflow.own(&key.text) {
             "jobs" | "description" => {}
             "triggers" if is_empty(value) => {}
             "triggers" => stanza.schedules = triggers(key, value, reader),
@@ -112,7 +107,7 @@ fn workflow(entry: &Entry, reader: &mut Reader<'_>) -> Option<WorkflowStanza> {
             }
             "concurrency" => stanza.concurrency = concurrency(key, value, reader),
             "paths" => stanza.paths = Some(paths(key, value, reader)),
-            _ => reader.unknown_key(key, "a workflow", KEYS, UnknownKeys::Refused),
+            _ => reader.unknown_key(key, "a workflow", Place::Workflow, UnknownKeys::Refused),
         }
     }
     let items = match map.get("jobs").map(|jobs| (jobs, &jobs.value.value)) {
@@ -173,9 +168,8 @@ fn schedule(entry: &Entry, reader: &mut Reader<'_>) -> Option<ScheduleStanza> {
     let Entry { key, value } = entry;
     let map = reader.map(key, value)?;
     for Entry { key, .. } in map.iter() {
-        if !matches!(&*key.text, "cron" | "filters") {
-            let known = ["cron", "filters"];
-            reader.unknown_key(key, "a `schedule`", &known, UnknownKeys::Refused);
+        if Place::Schedule.key(&key.text).is_none() {
+            reader.unknown_key(key, "a `schedule`", Place::Schedule, UnknownKeys::Refused);
         }
     }
     let Some(cron) = map.get("cron") else {
@@ -229,7 +223,6 @@ fn check_cron(text: &str, entry: &Entry, reader: &mut Reader<'_>) {
 }
 
 fn concurrency(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Option<Concurrency> {
-    const KEYS: [&str; 2] = ["group", "cancel-in-progress"];
     if let Some(group) = value.as_text() {
         return Some(Concurrency {
             group: group.to_owned(),
@@ -238,18 +231,19 @@ fn concurrency(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Option<Concu
     }
     let map = reader.map(key, value)?;
     for Entry { key, .. } in map.iter() {
-        if !KEYS.contains(&&*key.text) {
-            reader.unknown_key(key, "`concurrency`", &KEYS, UnknownKeys::Refused);
+        if Place::Concurrency.key(&key.text).is_none() {
+            let shown = "`concurrency`";
+            reader.unknown_key(key, shown, Place::Concurrency, UnknownKeys::Refused);
         }
     }
-    let Some(group) = map.get(KEYS[0]) else {
+    let Some(group) = map.get("group") else {
         reader
             .problems
             .error(key.region, "`concurrency` has no `group`")
             .help("add what those that must not run at once have in common");
         return None;
     };
-    let cancel = map.get(KEYS[1]);
+    let cancel = map.get("cancel-in-progress");
     Some(Concurrency {
         group: reader.text(&group.key, &group.value)?,
         cancel_in_progress: cancel
@@ -357,7 +351,7 @@ fn job_use_map(entry: &Entry, reader: &mut Reader<'_>) -> Option<JobUse> {
     }
     for entry in map.iter() {
         let Entry { key, value } = entry;
-        match &*key.text {
+        match Place::Use.own(&key.text) {
             "requires" => stanza.requires = requires(key, value, reader),
             "name" => stanza.alias = reader.name(key, value),
             "context" => stanza.contexts = reader.texts(key, value),
@@ -365,11 +359,11 @@ fn job_use_map(entry: &Entry, reader: &mut Reader<'_>) -> Option<JobUse> {
             "serial-group" => stanza.serial_group = serial_group(key, value, reader),
             "type" | "override-with" | "matrix" => {}
             // `release` names its plan, `lock` its key.
-            "plan_name" | "key" if stanza.kind.is_some() => {}
+            _ if stanza.kind.is_some() && Place::Idle.key(&key.text).is_some() => {}
             _ => reader.unknown_key(
                 key,
                 &format!("the job `{}` of a workflow", stanza.job.text),
-                JOB_USE_KEYS,
+                Place::Use,
                 UnknownKeys::Refused,
             ),
         }
@@ -413,15 +407,10 @@ fn filters(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Filters {
         return stanza;
     };
     for Entry { key, value } in map.iter() {
-        match &*key.text {
+        match Place::Filters.own(&key.text) {
             "branches" => stanza.branches = Some(filter(key, value, reader)),
             "tags" => stanza.tags = Some(filter(key, value, reader)),
-            _ => reader.unknown_key(
-                key,
-                "`filters`",
-                &["branches", "tags"],
-                UnknownKeys::Refused,
-            ),
+            _ => reader.unknown_key(key, "`filters`", Place::Filters, UnknownKeys::Refused),
         }
     }
     stanza

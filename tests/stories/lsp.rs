@@ -1,5 +1,7 @@
 //! An editor that speaks to `popsicle lsp`.
 
+use std::fs;
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 
 use insta::assert_snapshot;
@@ -47,9 +49,9 @@ impl Editor {
         editor
     }
 
-    async fn send(&mut self, message: Value) {
-        let text = message.to_string();
-        let framed = format!("Content-Length: {}\r\n\r\n{text}", text.len());
+    /// Says several things in one go.
+    async fn send(&mut self, messages: &[Value]) {
+        let framed: String = messages.iter().map(framed).collect();
         let input = self.input.as_mut().expect("the editor has not hung up");
         input
             .write_all(framed.as_bytes())
@@ -58,14 +60,14 @@ impl Editor {
     }
 
     async fn tell(&mut self, method: &str, params: Value) {
-        self.send(json!({"jsonrpc": "2.0", "method": method, "params": params}))
+        self.send(&[json!({"jsonrpc": "2.0", "method": method, "params": params})])
             .await;
     }
 
     async fn ask(&mut self, method: &str, params: Value) -> Value {
         self.asked += 1;
         let id = self.asked;
-        self.send(json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}))
+        self.send(&[json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params})])
             .await;
         let answer = self.heard().await;
         assert_eq!(answer["id"], id, "{answer}");
@@ -96,19 +98,25 @@ impl Editor {
     }
 
     async fn open(&mut self, text: &str) -> Value {
-        let document = json!({"uri": URI, "languageId": "yaml", "version": 1, "text": text});
+        self.open_at(URI, text).await
+    }
+
+    async fn open_at(&mut self, uri: &str, text: &str) -> Value {
+        let document = json!({"uri": uri, "languageId": "yaml", "version": 1, "text": text});
         self.tell("textDocument/didOpen", json!({"textDocument": document}))
             .await;
         self.heard().await
     }
 
+    async fn close(&mut self, uri: &str) -> Value {
+        let params = json!({"textDocument": {"uri": uri}});
+        self.tell("textDocument/didClose", params).await;
+        self.heard().await
+    }
+
     /// Replaces the whole text.
     async fn change(&mut self, version: i32, text: &str) -> Value {
-        let params = json!({
-            "textDocument": {"uri": URI, "version": version},
-            "contentChanges": [{"text": text}],
-        });
-        self.tell("textDocument/didChange", params).await;
+        self.send(&[change(URI, version, text)]).await;
         self.heard().await
     }
 
@@ -127,6 +135,38 @@ impl Editor {
             .expect("the server ends")
             .expect("it can be waited for")
     }
+}
+
+fn framed(message: &Value) -> String {
+    let text = message.to_string();
+    format!("Content-Length: {}\r\n\r\n{text}", text.len())
+}
+
+fn change(uri: &str, version: i32, text: &str) -> Value {
+    let params = json!({
+        "textDocument": {"uri": uri, "version": version},
+        "contentChanges": [{"text": text}],
+    });
+    json!({"jsonrpc": "2.0", "method": "textDocument/didChange", "params": params})
+}
+
+/// What an editor is told is wrong, a line each with its place.
+fn wrong(told: &Value) -> String {
+    assert_eq!(told["method"], "textDocument/publishDiagnostics", "{told}");
+    let found = told["params"]["diagnostics"].as_array();
+    let lines: Vec<String> = found
+        .expect("a list of diagnostics")
+        .iter()
+        .map(|found| {
+            let message = found["message"].as_str().unwrap_or_default();
+            format!("{} {message}", place(&found["range"]))
+        })
+        .collect();
+    lines.join("\n")
+}
+
+fn uri_of(path: &Path) -> String {
+    format!("file://{}", path.display())
 }
 
 /// `line:character-character` of a range in one line, as the protocol counts.
@@ -219,21 +259,180 @@ async fn an_editor_is_helped_with_a_config() {
         .await;
     assert_eq!(wrong["error"]["code"], -32602);
 
-    editor
-        .tell(
-            "textDocument/didClose",
-            json!({"textDocument": {"uri": URI}}),
+    let twice = editor.ask("initialize", json!({})).await;
+    assert_eq!(twice["error"]["code"], -32600);
+
+    let told = editor.close(URI).await;
+    assert_eq!(told["params"]["uri"], URI);
+    assert_eq!(told["params"]["diagnostics"], json!([]));
+    let closed = editor
+        .ask(
+            "textDocument/hover",
+            json!({"textDocument": {"uri": URI}, "position": {"line": 0, "character": 0}}),
         )
         .await;
-    let told = editor.heard().await;
-    assert_eq!(told["params"]["diagnostics"], json!([]));
+    assert_eq!(closed["error"]["code"], -32602);
 
     assert_eq!(
         editor.ask("shutdown", Value::Null).await["result"],
         Value::Null
     );
+    let late = editor.ask("textDocument/hover", json!({})).await;
+    assert_eq!(late["error"]["code"], -32600);
     editor.tell("exit", Value::Null).await;
     assert_eq!(editor.ended().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn the_files_of_a_folder_are_one_config() {
+    let temp = tempfile::tempdir().expect("a folder can be made");
+    let root = temp.path().canonicalize().expect("it is there");
+    let folder = root.join(".popsicle");
+    fs::create_dir(&folder).expect("a folder can be made");
+    let config = |workflow: &str| {
+        format!(
+            "version: 2.1\njobs:\n  a:\n    machine: true\n    steps: [checkout]\nworkflows:\n  {workflow}:\n    jobs: [a]\n"
+        )
+    };
+    for name in ["one.yml", "two words.yml"] {
+        fs::write(folder.join(name), config("main")).expect("a file can be written");
+    }
+    let one = uri_of(&folder.join("one.yml"));
+    let two = uri_of(&folder).to_owned() + "/two%20words.yml";
+    let mut editor = Editor::initialized().await;
+
+    let told = editor.open_at(&two, &config("main")).await;
+    assert_eq!(told["params"]["uri"], *two);
+    assert_snapshot!(wrong(&told), @"6:2-6 there are two workflows named `main`");
+    let related = &told["params"]["diagnostics"][0]["relatedInformation"][0];
+    assert_eq!(related["location"]["uri"], *one);
+    assert_eq!(place(&related["location"]["range"]), "6:2-6");
+
+    // What is in the editor counts, not what is on disk, and for the other file as well.
+    let document = json!({"uri": one, "languageId": "yaml", "version": 1, "text": config("other")});
+    editor
+        .tell("textDocument/didOpen", json!({"textDocument": document}))
+        .await;
+    for told in [editor.heard().await, editor.heard().await] {
+        assert_eq!(wrong(&told), "");
+    }
+
+    // Closed without having been saved.
+    let told = editor.close(&one).await;
+    assert_eq!(told["params"]["uri"], *one);
+    let told = editor.heard().await;
+    assert_eq!(told["params"]["uri"], *two);
+    assert_snapshot!(wrong(&told), @"6:2-6 there are two workflows named `main`");
+
+    // Changed on disk by another program.
+    fs::write(folder.join("one.yml"), config("other")).expect("a file can be written");
+    let changes = json!({"changes": [{"uri": one, "type": 2}]});
+    editor
+        .tell("workspace/didChangeWatchedFiles", changes)
+        .await;
+    assert_snapshot!(wrong(&editor.heard().await), @"");
+}
+
+#[tokio::test]
+async fn ends_of_lines_and_byte_order_marks_move_no_place() {
+    for (mark, end) in [
+        ("", "\r\n"),
+        ("\u{feff}", "\n"),
+        ("\u{feff}", "\r\n"),
+        ("", "\r"),
+    ] {
+        let mut editor = Editor::initialized().await;
+        let text = format!("{mark}{}", CONFIG.replace('\n', end));
+        let told = editor.open(&text).await;
+        let expected = "16:40-45 job `🧊🧊` requires `biuld`, which is not in this workflow";
+        assert_eq!(wrong(&told), expected, "{mark:?} {end:?}");
+        let defined = editor.ask_at("definition", 8, 14).await;
+        assert_eq!(place(&defined["range"]), "2:2-7");
+        let lead = u32::from(!mark.is_empty());
+        let hover = editor.ask_at("hover", 0, 2 + lead).await;
+        let place = place(&hover["range"]);
+        assert_eq!(place, format!("0:{lead}-{}", 7 + lead));
+    }
+}
+
+#[tokio::test]
+async fn of_a_burst_of_changes_the_last_is_told_of() {
+    let mut editor = Editor::initialized().await;
+    assert_ne!(wrong(&editor.open(CONFIG).await), "");
+    let changes: Vec<Value> = (2..=100)
+        .map(|version| {
+            let text = match version {
+                100 => CONFIG.replace("biuld", "🧊"),
+                _ => format!("{CONFIG}# {version}"),
+            };
+            change(URI, version, &text)
+        })
+        .collect();
+    editor.send(&changes).await;
+    let mut count = 0;
+    loop {
+        let told = editor.heard().await;
+        count += 1;
+        if told["params"]["version"] == 100 {
+            assert_eq!(wrong(&told), "");
+            break;
+        }
+    }
+    assert!(count < changes.len() / 2, "told {count} times");
+}
+
+#[tokio::test]
+async fn what_is_taken_back_gets_one_answer_all_the_same() {
+    let mut editor = Editor::initialized().await;
+    editor.open(CONFIG).await;
+    let at = json!({"textDocument": {"uri": URI}, "position": {"line": 8, "character": 14}});
+    let request = |id: Value| json!({"jsonrpc": "2.0", "id": id, "method": "textDocument/hover", "params": at});
+    let cancel =
+        |id: Value| json!({"jsonrpc": "2.0", "method": "$/cancelRequest", "params": {"id": id}});
+    let words = [
+        request(json!("a")),
+        cancel(json!("a")),
+        cancel(json!("never asked")),
+        request(json!("b")),
+    ];
+    editor.send(&words).await;
+    let answer = editor.heard().await;
+    assert_eq!(answer["id"], "a");
+    // It may have been answered before it was taken back.
+    let is_canceled = answer["error"]["code"] == -32800;
+    assert!(is_canceled || answer["result"].is_object(), "{answer}");
+    let answer = editor.heard().await;
+    assert_eq!(answer["id"], "b");
+    assert!(answer["result"].is_object(), "{answer}");
+}
+
+#[tokio::test]
+async fn a_text_that_is_no_yaml_yet_is_completed() {
+    let mut editor = Editor::initialized().await;
+    let text = CONFIG.replace("requires: [biuld]}", "requires: [") + "  nightly\n  :\n\t";
+    assert_ne!(wrong(&editor.open(&text).await), "");
+    let offered = editor.ask_at("completion", 16, 40).await;
+    assert_eq!(offered["items"][0]["label"], "🧊", "{offered}");
+    let hover = editor.ask_at("hover", 8, 14).await;
+    assert_eq!(place(&hover["range"]), "8:12-17");
+}
+
+#[tokio::test]
+async fn a_text_that_is_too_large_is_refused_and_nothing_more() {
+    let mut editor = Editor::initialized().await;
+    let large = "# a comment that fills the file\n".repeat(200_000);
+    let told = editor.open(&large).await;
+    assert_snapshot!(wrong(&told), @"
+    0:0-0 the file is too large: 6250 KiB, at most 1024 KiB are read
+    split it into several files under `.popsicle/`
+    ");
+    let hover = editor.ask_at("hover", 100_000, 3).await;
+    assert_eq!(hover, Value::Null);
+    let told = editor.change(2, CONFIG).await;
+    assert_eq!(
+        told["params"]["diagnostics"].as_array().map(Vec::len),
+        Some(1)
+    );
 }
 
 #[tokio::test]

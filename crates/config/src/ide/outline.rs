@@ -4,6 +4,7 @@
 //! every second keystroke. This one goes by indentation, takes each line for what it looks like, and
 //! never fails. Where a text is right, both see the same; a test holds them to it.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// How many lines a quoted text or a bracket is looked for the end of.
@@ -51,11 +52,11 @@ pub(super) struct Node {
 
 impl Outline {
     pub(super) fn new(text: &str) -> Self {
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let text = with_line_feeds(text.strip_prefix('\u{feff}').unwrap_or(text));
         let mut lines = vec![0];
         lines.extend(text.match_indices('\n').map(|(at, _)| at + 1));
         let mut parser = Parser {
-            text,
+            text: &text,
             lines: &lines,
             nodes: vec![Node::default()],
             open: vec![Open {
@@ -66,7 +67,7 @@ impl Outline {
         parser.read();
         let nodes = parser.nodes;
         Self {
-            text: text.to_owned(),
+            text: text.into_owned(),
             nodes,
             lines,
         }
@@ -146,6 +147,21 @@ impl Outline {
         let column = self.text[start..offset.max(start)].chars().count() + 1;
         (line.max(1), column)
     }
+}
+
+/// A carriage return alone ends a line too; everything stays in its place.
+fn with_line_feeds(text: &str) -> Cow<'_, str> {
+    let mut returns = text.match_indices('\r').map(|(at, _)| at);
+    let is_alone = |at: usize| !text[at + 1..].starts_with('\n');
+    if !returns.any(is_alone) {
+        return Cow::Borrowed(text);
+    }
+    let pairs = text.split_inclusive("\r\n");
+    let lines = pairs.map(|line| match line.strip_suffix("\r\n") {
+        Some(line) => format!("{}\r\n", line.replace('\r', "\n")),
+        None => line.replace('\r', "\n"),
+    });
+    Cow::Owned(lines.collect())
 }
 
 /// What may get children.
@@ -701,6 +717,21 @@ mod tests {
             }
         }
         assert!(count >= 5);
+    }
+
+    #[test]
+    fn every_end_of_a_line_is_as_good() {
+        let text = "\u{feff}jobs:\n  build: &a\n    steps: [x, y]\n    shell: 'b'\n# c\nd: e";
+        let wanted = seen(&Outline::new(text));
+        assert_eq!(wanted.len(), 8);
+        for end in ["\r\n", "\r"] {
+            let text = text.replace('\n', end);
+            assert_eq!(seen(&Outline::new(&text)), wanted, "{end:?}");
+            assert_eq!(missed(&text), [""; 0], "{end:?}");
+        }
+        let mixed = "a: b\rc:\r\n  - d\r  - e\n";
+        assert_eq!(seen(&Outline::new(mixed)).len(), 5);
+        assert_eq!(missed(mixed), [""; 0]);
     }
 
     #[test]

@@ -335,7 +335,10 @@ impl Document<'_> {
         if let Some(owner) = self.owner(trail) {
             declared("parameters.", &owner);
         }
-        declared("pipeline.parameters.", &self.pipeline());
+        // An orb has none of the pipeline's.
+        if self.scope(trail).node == 0 {
+            declared("pipeline.parameters.", &self.pipeline());
+        }
         let matrix = self.matrix(trail).into_iter();
         let matrix = matrix.flat_map(|values| self.outline.entries(values));
         items.extend(matrix.map(|(name, _)| reference(format!("matrix.{name}"), "of the matrix")));

@@ -166,6 +166,70 @@ fn references_are_completed() {
     assert_snapshot!(offered("jobs:\n  a:\n    steps:\n      - run: cat <<EO|\n"), @"20+2:");
 }
 
+/// An orb that is written in the config, with one in it.
+const ORBS: &str = "version: 2.1
+parameters:
+  deploy: {type: boolean, default: false}
+orbs:
+  local:
+    orbs:
+      inner:
+        commands:
+          deep: {steps: [run: deep]}
+    executors:
+      box: {machine: true}
+    commands:
+      wave:
+        parameters:
+          times: {type: integer, default: 1}
+        steps: [run: wave << parameters.times >>]
+    jobs:
+      all:
+        executor: box
+        steps:
+          - wave: {times: 2}
+          - inner/deep
+commands:
+  outer: {steps: [checkout]}
+";
+
+#[test]
+fn in_an_orb_its_own_names_count() {
+    let steps = offered(&ORBS.replace("- inner/deep", "- |"));
+    assert_snapshot!(steps.split(r#"steps ("steps:"), "#).last().unwrap(), @"wave, inner/deep");
+    assert_snapshot!(offered(&ORBS.replace("executor: box", "executor: |")), @"19+0: box");
+    assert_snapshot!(offered(&ORBS.replace("{times: 2}", "{|}")), @r#"20+0: times ("times: ")"#);
+    let references = offered(&ORBS.replace("<< parameters.times >>", "<< p|"));
+    assert!(
+        references.starts_with("30+1: parameters.times, pipeline.id, "),
+        "{references}"
+    );
+    assert!(!references.contains("pipeline.parameters"), "{references}");
+    assert_snapshot!(definition(&ORBS.replace("- inner/deep", "- inner/de|ep")), @"
+    9:           deep: {steps: [run: deep]}
+                 ^^^^
+    ");
+    assert_snapshot!(definition(&ORBS.replace("executor: box", "executor: b|ox")), @"
+    11:       box: {machine: true}
+             ^^^
+    ");
+    assert_snapshot!(definition(&ORBS.replace("{times: 2}", "{ti|mes: 2}")), @"
+    15:           times: {type: integer, default: 1}
+                 ^^^^^
+    ");
+    assert_snapshot!(hover(&ORBS.replace("- inner/deep", "- out|er")), @"nothing");
+}
+
+#[test]
+fn what_a_type_of_jobs_has_besides_is_known() {
+    assert_snapshot!(hover("workflows: {w: {jobs: [gate: {type: lock, k|ey: main}]}}"), @"
+    **`key`** – a string
+
+    What a job of the type `lock` or `unlock` locks on CircleCI; nothing is locked here.
+    ");
+    assert_snapshot!(hover("workflows: {w: {jobs: [gate: {k|ey: main}]}}"), @"nothing");
+}
+
 #[test]
 fn keys_are_explained() {
     assert_snapshot!(hover("jobs:\n  build:\n    resource_cl|ass: large"), @"

@@ -3,6 +3,7 @@
 //! A mark is put there, and the outline says what the word with the mark in it is: a key, half a key, an
 //! item, a value. So a blank line and half a word are one case.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::ops::Range;
 use std::rc::Rc;
@@ -40,10 +41,12 @@ impl Document<'_> {
             outline: Rc::new(Outline::new(&marked)),
             orbs: self.orbs,
             loaded: std::mem::take(&mut *self.loaded.borrow_mut()).into(),
+            left_out: Cell::new(false),
         };
         let found = document.at_mark(offset);
         self.loaded.swap(&document.loaded);
         let (range, mut items) = found?;
+        let is_complete = items.len() <= MAX_COMPLETIONS && !document.left_out.get();
         items.truncate(MAX_COMPLETIONS);
         // The places are those of the marked text: what is behind the mark is one further.
         let end = if range.end > offset {
@@ -54,6 +57,7 @@ impl Document<'_> {
         Some(Completions {
             replace: span(&self.outline, &(range.start..end)),
             items,
+            is_complete,
         })
     }
 
@@ -126,11 +130,11 @@ impl Document<'_> {
             Takes::Word(words) | Takes::Words(words) => words_of(words),
             Takes::Boolean => words_of(&["true", "false"]),
             Takes::Name(Names::Executor) if !is_value => {
-                let mut items = self.names(&trail, Names::Executor, id, "");
+                let mut items = self.names(&trail, Names::Executor, id);
                 items.extend(self.keys_of(&trail, Place::ExecutorUse, parent, id, true));
                 items
             }
-            Takes::Name(names) => self.names(&trail, names, id, ""),
+            Takes::Name(names) => self.names(&trail, names, id),
             Takes::Text if is_value => self.enum_values(&trail, id),
             Takes::Map(Place::Machine) if is_value => words_of(&["true"]),
             Takes::Map(_) | Takes::List(_) if is_value => Vec::new(),
@@ -199,7 +203,7 @@ impl Document<'_> {
             .collect();
         match place.others() {
             Others::None | Others::Chosen(_) => {}
-            Others::Named(names, _) => items.extend(self.names(trail, names, own, "")),
+            Others::Named(names, _) => items.extend(self.names(trail, names, own)),
             Others::Parameters => {
                 let parameters = self.given_to(trail);
                 let colon = if colon { ": " } else { "" };
@@ -214,7 +218,7 @@ impl Document<'_> {
     }
 
     /// All that a name may be.
-    fn names(&self, trail: &Trail, names: Names, own: NodeId, suffix: &str) -> Vec<Completion> {
+    fn names(&self, trail: &Trail, names: Names, own: NodeId) -> Vec<Completion> {
         let kind = match names {
             Names::Job | Names::Use => CompletionKind::Job,
             Names::Command => CompletionKind::Step,
@@ -235,13 +239,18 @@ impl Document<'_> {
                 })
                 .collect();
         }
-        let mut items: Vec<Completion> = self
-            .all(&self.scope(trail), names)
+        let mut all = self.all(&self.scope(trail), names);
+        all.retain(|(name, _)| !name.contains(MARK));
+        if all.len() > MAX_COMPLETIONS {
+            self.left_out.set(true);
+            let typed = self.typed(own).to_lowercase();
+            all.retain(|(name, _)| name.to_lowercase().contains(&typed));
+        }
+        let mut items: Vec<Completion> = all
             .into_iter()
-            .filter(|(name, _)| !name.contains(MARK))
             .take(MAX_COMPLETIONS)
             .map(|(name, definition)| Completion {
-                insert: format!("{name}{suffix}"),
+                insert: name.clone(),
                 kind,
                 detail: noun(names).to_owned(),
                 documentation: explain_definition(noun(names), &name, &definition),
@@ -262,6 +271,13 @@ impl Document<'_> {
             }));
         }
         items
+    }
+
+    /// What is before the mark in a word.
+    fn typed(&self, id: NodeId) -> &str {
+        let word = self.outline.key(id).filter(|key| key.contains(MARK));
+        let word = word.or_else(|| self.outline.scalar(id)).unwrap_or_default();
+        word.split(MARK).next().unwrap_or_default()
     }
 
     /// The values of a parameter that has only some.

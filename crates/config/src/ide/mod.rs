@@ -11,7 +11,7 @@ mod outline;
 mod scope;
 mod target;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::rc::Rc;
@@ -46,6 +46,8 @@ pub struct Completions {
     pub replace: Span,
     /// In the order in which they should be offered; never more than [`MAX_COMPLETIONS`].
     pub items: Vec<Completion>,
+    /// Whether these are all. If not, what is typed chose among them, and other letters bring others.
+    pub is_complete: bool,
 }
 
 /// One thing that could stand there.
@@ -93,6 +95,8 @@ pub struct Document<'o> {
     outline: Rc<Outline>,
     orbs: Option<&'o dyn Orbs>,
     loaded: RefCell<HashMap<String, Option<Rc<Outline>>>>,
+    /// Whether names were left out of what was offered last.
+    left_out: Cell<bool>,
 }
 
 impl<'o> Document<'o> {
@@ -102,6 +106,7 @@ impl<'o> Document<'o> {
             outline: Rc::new(Outline::new(fair(text))),
             orbs,
             loaded: RefCell::default(),
+            left_out: Cell::new(false),
         }
     }
 

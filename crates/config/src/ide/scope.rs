@@ -258,7 +258,6 @@ impl Document<'_> {
                     };
                     (name.to_owned(), definition)
                 })
-                .take(super::MAX_COMPLETIONS)
                 .collect()
         };
         let mut all = own(scope);

@@ -151,6 +151,25 @@ fn names_are_completed() {
 }
 
 #[test]
+fn of_very_many_names_those_that_are_typed_are_offered() {
+    let jobs: String = (0..2 * MAX_COMPLETIONS)
+        .map(|number| format!("  job-{number}: {{}}\n"))
+        .collect();
+    let ask = |typed: &str| {
+        let text = format!("jobs:\n{jobs}workflows:\n  main:\n    jobs:\n      - {typed}|\n");
+        let (text, position) = cursor(&text);
+        let completions = Document::new(&text, None).complete(position).unwrap();
+        assert!(!completions.is_complete);
+        completions.items
+    };
+    assert_eq!(ask("").len(), MAX_COMPLETIONS);
+    let found = ask("B-99");
+    let labels: Vec<&str> = found.iter().map(|item| item.label.as_str()).collect();
+    assert_eq!(labels[..3], ["job-99", "job-990", "job-991"]);
+    assert_eq!(labels.len(), 11);
+}
+
+#[test]
 fn words_are_completed() {
     assert_snapshot!(offered("workflows:\n  main:\n    jobs:\n      - hold:\n          type: |\n"), @"17+0: build, approval, no-op, release, lock, unlock");
     assert_snapshot!(offered("jobs:\n  a:\n    steps:\n      - run: {command: x, background: |}\n"), @"39+0: true, false");

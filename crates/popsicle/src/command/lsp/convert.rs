@@ -144,6 +144,7 @@ pub(super) fn completions(found: Completions, lines: &Lines<'_>) -> CompletionLi
     let range = lines.range(found.replace);
     let items = found.items.into_iter().enumerate();
     CompletionList {
+        is_incomplete: !found.is_complete,
         items: items
             .map(|(place, item)| CompletionItem {
                 // Editors sort by label otherwise.

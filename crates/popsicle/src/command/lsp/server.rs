@@ -141,6 +141,8 @@ impl Server {
             }),
             (Phase::Running, "shutdown") => {
                 self.phase = Phase::ShutDown;
+                self.changed.clear();
+                self.changed_since = None;
                 Ok(Value::Null)
             }
             (Phase::Running, _) if is_canceled => Err(Refusal {

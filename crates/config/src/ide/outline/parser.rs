@@ -1,11 +1,8 @@
-//! A text's outline: keys, items and values with their places, whatever state the text is in.
-//!
-//! The compiler's own reader follows YAML to the letter and stops where that is broken, which it is at
-//! every second keystroke. This one goes by indentation, takes each line for what it looks like, and
-//! never fails. Where a text is right, both see the same; a test holds them to it.
+//! Takes each line for what it looks like, and goes by its indentation.
 
-use std::borrow::Cow;
 use std::ops::Range;
+
+use super::{Node, NodeId};
 
 /// How many lines a quoted text or a bracket is looked for the end of.
 const MAX_OPEN_LINES: usize = 200;
@@ -15,154 +12,6 @@ const MAX_OPEN_BYTES: usize = 16 * 1024;
 
 /// How deep brackets are followed.
 const MAX_FLOW_DEPTH: usize = 50;
-
-/// The number of a node in its outline.
-pub(super) type NodeId = usize;
-
-/// A text and its nodes; the first is the root.
-#[derive(Debug)]
-pub(super) struct Outline {
-    text: String,
-    nodes: Vec<Node>,
-    /// Where each line begins.
-    lines: Vec<usize>,
-}
-
-/// An entry of a map, an item of a list, or a value that stands alone.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Node {
-    pub(super) parent: NodeId,
-    pub(super) children: Vec<NodeId>,
-    /// Its key, without quotes, if it is an entry of a map.
-    pub(super) key: Option<Range<usize>>,
-    pub(super) is_item: bool,
-    /// Its value if that is a text: without quotes, and without the header of a block.
-    pub(super) scalar: Option<Range<usize>>,
-    /// Whether that value is a plain word or text, not quoted and no block.
-    pub(super) is_plain: bool,
-    /// Whether the value stands below its key.
-    pub(super) is_below: bool,
-    /// The name of the anchor on its value.
-    pub(super) anchor: Option<Range<usize>>,
-    /// The name of the anchor that its value is.
-    pub(super) alias: Option<Range<usize>>,
-    /// Whether it is inside brackets.
-    pub(super) in_flow: bool,
-}
-
-impl Outline {
-    pub(super) fn new(text: &str) -> Self {
-        let text = with_line_feeds(text.strip_prefix('\u{feff}').unwrap_or(text));
-        let mut lines = vec![0];
-        lines.extend(text.match_indices('\n').map(|(at, _)| at + 1));
-        let mut parser = Parser {
-            text: &text,
-            lines: &lines,
-            nodes: vec![Node::default()],
-            open: vec![Open {
-                column: -1,
-                node: 0,
-            }],
-        };
-        parser.read();
-        let nodes = parser.nodes;
-        Self {
-            text: text.into_owned(),
-            nodes,
-            lines,
-        }
-    }
-
-    pub(super) fn text(&self) -> &str {
-        &self.text
-    }
-
-    pub(super) fn node(&self, id: NodeId) -> &Node {
-        &self.nodes[id]
-    }
-
-    /// All nodes but the root, in the order of the text.
-    pub(super) fn ids(&self) -> Range<NodeId> {
-        1..self.nodes.len()
-    }
-
-    pub(super) fn slice(&self, range: &Range<usize>) -> &str {
-        &self.text[range.clone()]
-    }
-
-    pub(super) fn key(&self, id: NodeId) -> Option<&str> {
-        Some(self.slice(self.nodes[id].key.as_ref()?))
-    }
-
-    /// The value, if it is a text.
-    pub(super) fn scalar(&self, id: NodeId) -> Option<&str> {
-        Some(self.slice(self.nodes[id].scalar.as_ref()?))
-    }
-
-    /// The entries of a map.
-    pub(super) fn entries(&self, id: NodeId) -> impl Iterator<Item = (&str, NodeId)> {
-        let children = self.nodes[id].children.iter();
-        children.filter_map(|child| Some((self.key(*child)?, *child)))
-    }
-
-    pub(super) fn entry(&self, id: NodeId, key: &str) -> Option<NodeId> {
-        let found = self.entries(id).find(|(name, _)| *name == key);
-        found.map(|(_, child)| child)
-    }
-
-    /// The value of an entry, if it is a text.
-    pub(super) fn text_of(&self, id: NodeId, key: &str) -> Option<&str> {
-        self.scalar(self.entry(id, key)?)
-    }
-
-    /// A node, what it is in, and so on up to the root.
-    pub(super) fn ancestors(&self, id: NodeId) -> impl Iterator<Item = NodeId> {
-        std::iter::successors(Some(id), |id| (*id != 0).then(|| self.nodes[*id].parent))
-    }
-
-    /// Where a line begins, in bytes; lines count from 1.
-    pub(super) fn line_start(&self, line: usize) -> usize {
-        let index = line.saturating_sub(1);
-        self.lines.get(index).copied().unwrap_or(self.text.len())
-    }
-
-    /// A line's text without its end; one past the last is empty.
-    pub(super) fn line(&self, line: usize) -> &str {
-        let start = self.line_start(line);
-        let end = self.line_start(line + 1).max(start);
-        self.text[start..end].trim_end_matches(['\n', '\r'])
-    }
-
-    /// The byte at a line and column from 1; behind the end of a line it is its end.
-    pub(super) fn offset(&self, line: usize, column: usize) -> usize {
-        let text = self.line(line);
-        let before = text.char_indices().nth(column.saturating_sub(1));
-        self.line_start(line) + before.map_or(text.len(), |(at, _)| at)
-    }
-
-    /// Line and column, from 1, of a byte.
-    pub(super) fn place(&self, offset: usize) -> (usize, usize) {
-        let line = self.lines.partition_point(|start| *start <= offset);
-        let start = self.line_start(line);
-        let column = self.text[start..offset.max(start)].chars().count() + 1;
-        (line.max(1), column)
-    }
-}
-
-/// A carriage return alone ends a line too; everything stays in its place.
-fn with_line_feeds(text: &str) -> Cow<'_, str> {
-    let mut returns = text.match_indices('\r').map(|(at, _)| at);
-    let is_alone = |at: usize| !text[at + 1..].starts_with('\n');
-    if !returns.any(is_alone) {
-        return Cow::Borrowed(text);
-    }
-    let pairs = text.split_inclusive("\r\n");
-    let lines = pairs.map(|line| match line.strip_suffix("\r\n") {
-        Some(line) => format!("{}\r\n", line.replace('\r', "\n")),
-        None => line.replace('\r', "\n"),
-    });
-    Cow::Owned(lines.collect())
-}
 
 /// What may get children.
 #[derive(Clone, Copy)]
@@ -177,6 +26,21 @@ struct Parser<'t> {
     lines: &'t [usize],
     nodes: Vec<Node>,
     open: Vec<Open>,
+}
+
+/// The nodes of a text, whose lines begin at these places; the first is the root.
+pub(super) fn nodes(text: &str, lines: &[usize]) -> Vec<Node> {
+    let mut parser = Parser {
+        text,
+        lines,
+        nodes: vec![Node::default()],
+        open: vec![Open {
+            column: -1,
+            node: 0,
+        }],
+    };
+    parser.read();
+    parser.nodes
 }
 
 impl Parser<'_> {
@@ -610,150 +474,4 @@ fn key_of(rest: &str) -> Option<KeyAt> {
 fn plain_end(rest: &str) -> usize {
     let comment = rest.find(" #").unwrap_or(rest.len());
     rest[..comment].trim_end().len()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::path::Path;
-    use std::rc::Rc;
-
-    use super::*;
-    use crate::SourceFile;
-    use crate::diagnostic::Problems;
-    use crate::read::{self, FileId, Source, Value};
-
-    /// All keys and values, with where they begin.
-    fn seen(outline: &Outline) -> Vec<String> {
-        let mut seen = Vec::new();
-        for id in outline.ids() {
-            let node = outline.node(id);
-            if let Some(key) = node.key.as_ref().filter(|key| outline.slice(key) != "<<") {
-                let (line, column) = outline.place(key.start);
-                seen.push(format!("{line}:{column} {}:", outline.slice(key)));
-            }
-            if let Some(scalar) = node.scalar.as_ref().filter(|_| node.is_plain) {
-                // To the compiler a value begins with its anchor.
-                let anchor = node.anchor.as_ref().map(|anchor| anchor.start - 1);
-                let (line, column) = outline.place(anchor.unwrap_or(scalar.start));
-                let text: Vec<&str> = outline.slice(scalar).split_whitespace().collect();
-                seen.push(format!("{line}:{column} {}", text.join(" ")));
-            }
-        }
-        seen.sort();
-        seen.dedup();
-        seen
-    }
-
-    fn read_by_the_compiler(node: &read::Node, outline: &Outline, seen: &mut Vec<String>) {
-        match &node.value {
-            Value::Scalar(scalar) => {
-                if scalar.plain && !scalar.text.is_empty() {
-                    let region = node.region;
-                    let text: Vec<&str> = scalar.text.split_whitespace().collect();
-                    let text = text.join(" ");
-                    seen.push(format!("{}:{} {text}", region.line, region.column));
-                }
-            }
-            Value::List(items) => {
-                for item in items {
-                    read_by_the_compiler(item, outline, seen);
-                }
-            }
-            Value::Map(map) => {
-                for entry in map.iter() {
-                    let region = entry.key.region;
-                    let at = outline.offset(region.line, region.column);
-                    let quote = usize::from(outline.text()[at..].starts_with(['"', '\'']));
-                    let column = region.column + quote;
-                    seen.push(format!("{}:{column} {}:", region.line, entry.key.text));
-                    read_by_the_compiler(&entry.value, outline, seen);
-                }
-            }
-        }
-    }
-
-    /// What the compiler sees in a text and the outline does not.
-    fn missed(text: &str) -> Vec<String> {
-        let file = SourceFile {
-            path: "ci.yml".into(),
-            text: text.into(),
-        };
-        let Ok(source) = Source::decode(FileId::default(), &file) else {
-            return Vec::new();
-        };
-        let source = Rc::new(source);
-        let mut problems = Problems::new(Rc::clone(&source));
-        let Some(root) = read::read(&source, &mut problems) else {
-            return Vec::new();
-        };
-        let outline = Outline::new(text);
-        let mut wanted = Vec::new();
-        read_by_the_compiler(&root, &outline, &mut wanted);
-        let found = seen(&outline);
-        wanted.sort();
-        wanted.dedup();
-        wanted.retain(|one| found.binary_search(one).is_err());
-        wanted
-    }
-
-    #[test]
-    fn it_sees_what_the_compiler_sees() {
-        let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
-        let mut folders = vec![tests.join("corpus"), tests.join("suite")];
-        folders.extend(std::env::var_os("POPSICLE_CORPUS").map(Into::into));
-        let mut count = 0;
-        for folder in folders {
-            for entry in fs::read_dir(&folder).unwrap() {
-                let path = entry.unwrap().path();
-                if path.extension().is_none_or(|extension| extension != "yml") {
-                    continue;
-                }
-                let Ok(text) = fs::read_to_string(&path) else {
-                    continue;
-                };
-                count += 1;
-                assert_eq!(missed(&text), [""; 0], "{path:?}");
-            }
-        }
-        assert!(count >= 5);
-    }
-
-    #[test]
-    fn every_end_of_a_line_is_as_good() {
-        let text = "\u{feff}jobs:\n  build: &a\n    steps: [x, y]\n    shell: 'b'\n# c\nd: e";
-        let wanted = seen(&Outline::new(text));
-        assert_eq!(wanted.len(), 8);
-        for end in ["\r\n", "\r"] {
-            let text = text.replace('\n', end);
-            assert_eq!(seen(&Outline::new(&text)), wanted, "{end:?}");
-            assert_eq!(missed(&text), [""; 0], "{end:?}");
-        }
-        let mixed = "a: b\rc:\r\n  - d\r  - e\n";
-        assert_eq!(seen(&Outline::new(mixed)).len(), 5);
-        assert_eq!(missed(mixed), [""; 0]);
-    }
-
-    #[test]
-    fn broken_texts_keep_their_outline() {
-        for (text, expected) in [
-            (
-                "jobs:\n  build:\n    dock\n    steps:\n    - run",
-                "1:1 jobs:, 2:3 build:, 3:5 dock, 4:5 steps:, 5:7 run",
-            ),
-            (
-                "a:\n  requires: [bu\n  next: [x]\nb: c",
-                "1:1 a:, 2:14 bu, 2:3 requires:, 3:3 next:, 3:10 x, 4:1 b:, 4:4 c",
-            ),
-            ("a: \"never closed\nb: c", "1:1 a:, 2:1 b:, 2:4 c"),
-            (
-                "a: {b: c, d\ne: f",
-                "1:1 a:, 1:11 d, 1:5 b:, 1:8 c, 2:1 e:, 2:4 f",
-            ),
-        ] {
-            let mut expected: Vec<&str> = expected.split(", ").collect();
-            expected.sort_unstable();
-            assert_eq!(seen(&Outline::new(text)), expected, "{text}");
-        }
-    }
 }

@@ -84,6 +84,10 @@ pub struct Settings {
     pub reconcile_interval: Sourced<Duration>,
     /// How much output a job may write, in bytes.
     pub log_limit_bytes: Sourced<u64>,
+    /// How much a step may keep, in bytes.
+    pub step_storage_limit_bytes: Sourced<u64>,
+    /// How much all caches may take, in bytes.
+    pub cache_limit_bytes: Sourced<u64>,
     /// How long a job may take.
     pub job_timeout: Sourced<Duration>,
     /// How much memory a job may use, in bytes.
@@ -234,6 +238,16 @@ impl Settings {
                 LOG_LIMIT,
                 log_limit_bytes,
                 bytesize::ByteSize(self.log_limit_bytes.value)
+            ),
+            plain!(
+                STEP_STORAGE_LIMIT,
+                step_storage_limit_bytes,
+                bytesize::ByteSize(self.step_storage_limit_bytes.value)
+            ),
+            plain!(
+                CACHE_LIMIT,
+                cache_limit_bytes,
+                bytesize::ByteSize(self.cache_limit_bytes.value)
             ),
             plain!(JOB_TIMEOUT, job_timeout, span(&self.job_timeout)),
             plain!(

@@ -377,6 +377,26 @@ table! {
         help: "How much output a job may write before it is ended",
         default: Default::Text("512MiB"),
     };
+    /// How much a step may keep.
+    STEP_STORAGE_LIMIT = Row {
+        name: "step_storage_limit",
+        flag: Some("step-storage-limit"),
+        env: &[same("POPSICLE_STEP_STORAGE_LIMIT")],
+        scope: Scope::Jobs,
+        value_name: Some("SIZE"),
+        help: "How much one step may keep: artifacts, test results, a cache, a layer of a workspace",
+        default: Default::Text("10GiB"),
+    };
+    /// How much all caches may take.
+    CACHE_LIMIT = Row {
+        name: "cache_limit",
+        flag: Some("cache-limit"),
+        env: &[same("POPSICLE_CACHE_LIMIT")],
+        scope: Scope::Jobs,
+        value_name: Some("SIZE"),
+        help: "How much all caches may take together; the least recently used go first",
+        default: Default::Text("20GiB"),
+    };
     /// How long a job may take.
     JOB_TIMEOUT = Row {
         name: "job_timeout",

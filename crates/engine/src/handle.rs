@@ -21,7 +21,7 @@ use crate::intake::Intake;
 use crate::recover::Owned;
 use crate::schedule::{Ask, Ends, Scheduler};
 use crate::secrets::Secrets;
-use crate::{EngineError, EngineSettings, World, recover, report};
+use crate::{EngineError, EngineSettings, World, recover, report, sweep};
 
 /// How many requests to stop jobs may wait for the scheduler.
 const ASKS: usize = 256;
@@ -186,6 +186,7 @@ impl Engine {
             }
         });
         tasks.spawn(report::deliver(Arc::clone(&shared), stop.clone()));
+        tasks.spawn(sweep::sweep(Arc::clone(&shared), stop.clone()));
         let engine = Self {
             shared: Arc::clone(&shared),
             intake,

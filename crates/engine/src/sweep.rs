@@ -1,9 +1,10 @@
-//! Removes files that no row names any more: of a pipeline that was deleted, of a cache that had to make
-//! room, of a step that a crash cut off.
+//! Drops what jobs kept once it is old, and removes files that no row names any more: of what was dropped, of
+//! a pipeline that was deleted, of a cache that had to make room, of a step that a crash cut off.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use model::Timestamp;
 use store::StoreError;
 use tokio_util::sync::CancellationToken;
 
@@ -19,12 +20,8 @@ const BATCH: usize = 500;
 pub(crate) async fn sweep(shared: Arc<Shared>, stop: CancellationToken) {
     let sweeps = async {
         loop {
-            match once(&shared).await {
-                Ok(0) => {}
-                Ok(removed) => tracing::info!(removed, "files that nobody names were removed"),
-                Err(error) => {
-                    tracing::warn!(error = chain(&error), "could not look for unneeded files");
-                }
+            if let Err(error) = once(&shared).await {
+                tracing::warn!(error = chain(&error), "could not remove what is not needed");
             }
             tokio::time::sleep(INTERVAL).await;
         }
@@ -32,8 +29,34 @@ pub(crate) async fn sweep(shared: Arc<Shared>, stop: CancellationToken) {
     stop.run_until_cancelled(sweeps).await;
 }
 
+async fn once(shared: &Shared) -> Result<(), StoreError> {
+    let (store, settings) = (&shared.store, &shared.settings);
+    let before = |age: Duration| {
+        let age_ms = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+        let now_ms = shared.world.now().as_millis();
+        Timestamp::from_millis(now_ms.saturating_sub(age_ms))
+    };
+    let artifacts = store
+        .expire_artifacts(before(settings.artifact_retention))
+        .await?;
+    let layers = store
+        .expire_layers(before(settings.workspace_retention))
+        .await?;
+    let caches = store
+        .expire_caches(before(settings.cache_retention))
+        .await?;
+    if artifacts + layers + caches > 0 {
+        tracing::info!(artifacts, layers, caches, "what was old was dropped");
+    }
+    let removed = remove_unnamed(shared).await?;
+    if removed > 0 {
+        tracing::info!(removed, "files that nobody names were removed");
+    }
+    Ok(())
+}
+
 /// How many were removed.
-async fn once(shared: &Shared) -> Result<usize, StoreError> {
+async fn remove_unnamed(shared: &Shared) -> Result<usize, StoreError> {
     let blobs = shared.blobs.clone();
     let listed = tokio::task::spawn_blocking(move || blobs.list()).await;
     let listed = listed.unwrap_or_else(|_| Ok(Vec::new()))?;

@@ -170,6 +170,9 @@ pub fn engine_settings(settings: &Settings, jobs: PathBuf) -> EngineSettings {
         log_limit_bytes: settings.log_limit_bytes.value,
         step_storage_limit_bytes: settings.step_storage_limit_bytes.value,
         cache_limit_bytes: settings.cache_limit_bytes.value,
+        artifact_retention: settings.artifact_retention.value,
+        workspace_retention: settings.workspace_retention.value,
+        cache_retention: settings.cache_retention.value,
         stop_grace: settings.stop_grace.value,
         limits: Limits {
             memory_bytes: settings.job_memory_bytes.value,

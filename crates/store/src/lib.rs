@@ -23,6 +23,7 @@ mod context;
 mod creation;
 mod error;
 mod event;
+mod expiry;
 mod job;
 mod json;
 mod keyring;

@@ -88,6 +88,12 @@ pub struct Settings {
     pub step_storage_limit_bytes: Sourced<u64>,
     /// How much all caches may take, in bytes.
     pub cache_limit_bytes: Sourced<u64>,
+    /// How long artifacts are kept.
+    pub artifact_retention: Sourced<Duration>,
+    /// How long workspaces are kept.
+    pub workspace_retention: Sourced<Duration>,
+    /// How long caches are kept that no job asks for.
+    pub cache_retention: Sourced<Duration>,
     /// How long a job may take.
     pub job_timeout: Sourced<Duration>,
     /// How much memory a job may use, in bytes.
@@ -248,6 +254,21 @@ impl Settings {
                 CACHE_LIMIT,
                 cache_limit_bytes,
                 bytesize::ByteSize(self.cache_limit_bytes.value)
+            ),
+            plain!(
+                ARTIFACT_RETENTION,
+                artifact_retention,
+                span(&self.artifact_retention)
+            ),
+            plain!(
+                WORKSPACE_RETENTION,
+                workspace_retention,
+                span(&self.workspace_retention)
+            ),
+            plain!(
+                CACHE_RETENTION,
+                cache_retention,
+                span(&self.cache_retention)
             ),
             plain!(JOB_TIMEOUT, job_timeout, span(&self.job_timeout)),
             plain!(

@@ -230,3 +230,61 @@ async fn the_newest_cache_of_a_key_is_found_and_none_of_others() {
         [blob(2, 0).digest]
     );
 }
+
+#[tokio::test]
+async fn what_is_old_is_dropped_and_nothing_else() {
+    let world = World::new().await;
+    let store = &world.store;
+    let runner = store.ensure_local_runner("here", 9, t(1)).await.unwrap();
+    let jobs = vec![job("a", &[]), job("b", &["a"])];
+    let (_, stored) = planned(store, push("a"), &plan(jobs), 10).await;
+    // More than one batch has.
+    let many: Vec<_> = (0..2_500)
+        .map(|number| (format!("f/{number}"), blob(1, number)))
+        .collect();
+    // It ends at 60.
+    run(store, runner, async |job| {
+        store.add_artifacts(job, 1, 0, &many).await.unwrap();
+        let layer = NewLayer {
+            job,
+            attempt: 1,
+            step_index: 0,
+            blob: blob(2, 9),
+        };
+        store.add_layer(&layer).await.unwrap();
+    })
+    .await;
+    let cache = NewCache {
+        repo: "octo/a".parse().unwrap(),
+        scope: String::new(),
+        key: "k".into(),
+        parts: vec![CachePart {
+            path: "x".into(),
+            blob: blob(3, 9),
+        }],
+    };
+    store.add_cache(&cache, t(20)).await.unwrap();
+    store.find_cache(&cache.repo, "", "k", t(60)).await.unwrap();
+    // This one still runs, however old.
+    let claim = store.claim_job(runner, t(50)).await.unwrap().unwrap();
+    let own = [("own".to_owned(), blob(4, 1))];
+    store.add_artifacts(claim.job.id, 1, 0, &own).await.unwrap();
+
+    for (before, artifacts, others) in [(60, 0, 0), (61, 2_500, 1), (900, 0, 0)] {
+        assert_eq!(store.expire_artifacts(t(before)).await.unwrap(), artifacts);
+        assert_eq!(store.expire_layers(t(before)).await.unwrap(), others);
+        assert_eq!(store.expire_caches(t(before)).await.unwrap(), others);
+    }
+    let all = Page {
+        limit: 9,
+        cursor: None,
+    };
+    let left = store.artifacts(stored[0].id, 1, &all).await.unwrap();
+    assert_eq!(left.items, []);
+    let left = store.artifacts(claim.job.id, 1, &all).await.unwrap();
+    assert_eq!(left.items.len(), 1);
+    assert_eq!(store.workspace(claim.job.id).await.unwrap(), []);
+    let unnamed = [1, 2, 3].map(|seed| blob(seed, 0).digest);
+    let asked = (1..=4).map(|seed| blob(seed, 0).digest).collect();
+    assert_eq!(store.unnamed_blobs(asked).await.unwrap(), unnamed);
+}

@@ -56,7 +56,8 @@ pub(crate) async fn list(
     }))
 }
 
-fn view(job: &store::Job, attempt: u32, artifact: store::Artifact) -> api::Artifact {
+/// An artifact of an attempt of a job.
+pub(crate) fn view(job: &store::Job, attempt: u32, artifact: store::Artifact) -> api::Artifact {
     let path: Vec<String> = artifact.path.split('/').map(encoded).collect();
     api::Artifact {
         url: format!(

@@ -2,15 +2,14 @@
 
 use serde_json::Value;
 
-use crate::world::{Ci, Image, Repo, has_docker, until};
+use super::forge::pull_request_from_a_fork;
+use crate::world::{Ci, Image, Repo, Webhook, has_docker, has_machine_jobs, until};
 
-/// Where a job runs, as its config has it.
-fn places(image: Option<&Image>) -> Vec<String> {
+/// Where a job can run here, as its config has it.
+async fn places(image: Option<&Image>) -> Vec<String> {
+    let machine = has_machine_jobs().await.then(|| "machine: true".to_owned());
     let docker = image.map(|image| format!("docker: [{{image: '{}'}}]", image.name));
-    ["machine: true".to_owned()]
-        .into_iter()
-        .chain(docker)
-        .collect()
+    machine.into_iter().chain(docker).collect()
 }
 
 fn image() -> Option<Image> {
@@ -66,7 +65,7 @@ const ARTIFACTS: &str = r#"
 async fn artifacts_are_listed_and_downloaded() {
     let image = image();
     let ci = start(image.as_ref()).await;
-    for place in places(image.as_ref()) {
+    for place in places(image.as_ref()).await {
         let repo = steps(&place, ARTIFACTS);
         let id = ci.push(&repo).await;
         let settled = ci.settled(id).await;
@@ -145,7 +144,7 @@ const TESTS: &str = r#"
 async fn test_results_are_told_one_by_one() {
     let image = image();
     let ci = start(image.as_ref()).await;
-    for place in places(image.as_ref()) {
+    for place in places(image.as_ref()).await {
         let repo = steps(&place, TESTS);
         let id = ci.push(&repo).await;
         assert_eq!(ci.settled(id).await, "pipeline success\n  build  success");
@@ -192,7 +191,7 @@ async fn test_results_are_told_one_by_one() {
 async fn a_workspace_is_handed_on_between_jobs() {
     let image = image();
     let ci = start(image.as_ref()).await;
-    for place in places(image.as_ref()) {
+    for place in places(image.as_ref()).await {
         let config = format!(
             r#"
 jobs:
@@ -254,7 +253,7 @@ workflows:
 async fn a_cache_is_restored_by_another_pipeline() {
     let image = image();
     let ci = start(image.as_ref()).await;
-    for (number, place) in places(image.as_ref()).iter().enumerate() {
+    for (number, place) in places(image.as_ref()).await.iter().enumerate() {
         let key = format!("v{number}-{{{{ arch }}}}-{{{{ checksum \"lock\" }}}}");
         let text = format!(
             r#"
@@ -293,7 +292,77 @@ async fn a_cache_is_restored_by_another_pipeline() {
 }
 
 #[tokio::test]
+async fn what_a_fork_saves_is_its_own_alone() {
+    if !has_machine_jobs().await {
+        return;
+    }
+    let ci = Ci::start().await;
+    let text = r#"
+- restore_cache: {keys: ['{{ .Environment.SALT }}-']}
+- run: cat /tmp/saved || echo nothing
+- run: echo "by ${CIRCLE_PR_NUMBER-the project}" >/tmp/saved
+- save_cache: {key: '{{ .Environment.SALT }}-{{ .BuildNum }}', paths: [/tmp/saved]}
+"#;
+    let repo = steps("machine: true\n    environment: {SALT: v1}", text);
+    let head = repo.head();
+    repo.git(&["update-ref", "refs/pull/7/head", &head]);
+    let pull_request = async |number| {
+        let payload = pull_request_from_a_fork(&repo, number, &head);
+        ci.deliver(&Webhook::new("pull_request", &payload))
+            .await
+            .pipeline()
+    };
+    let settled_log = async |id| {
+        assert_eq!(ci.settled(id).await, "pipeline success\n  build  success");
+        ci.log(id, "build").await
+    };
+    let of_fork = async || settled_log(pull_request(7).await).await;
+    let of_project = async || settled_log(ci.push(&repo).await).await;
+
+    assert!(of_fork().await.contains("nothing\n"));
+    assert!(of_project().await.contains("nothing\n"));
+    // Its own first.
+    let log = of_fork().await;
+    assert!(log.contains("by 7\n"), "{log}");
+    let log = of_project().await;
+    assert!(log.contains("by the project\n"), "{log}");
+    // Another one's finds the project's.
+    repo.git(&["update-ref", "refs/pull/8/head", &head]);
+    let log = settled_log(pull_request(8).await).await;
+    assert!(log.contains("by the project\n"), "{log}");
+}
+
+#[tokio::test]
+async fn a_key_is_filled_in_with_what_is_secret_and_the_log_does_not_tell_it() {
+    if !has_machine_jobs().await {
+        return;
+    }
+    let ci = Ci::start().await;
+    let text = "
+- run: echo x >/tmp/saved
+- save_cache: {key: 'v1-{{ .Environment.SALT }}', paths: [/tmp/saved]}
+- restore_cache: {key: 'v1-{{ .Environment.SALT }}'}
+- restore_cache: {key: 'v1-other'}
+";
+    let repo = steps("machine: true", text);
+    let set = ["secret", "set", "SALT", "--repo", &repo.name];
+    ci.cli_with(&set, "pepper-pepper-pepper").await.success();
+    let id = ci.push(&repo).await;
+    assert_eq!(ci.settled(id).await, "pipeline success\n  build  success");
+    let log = ci.log(id, "build").await;
+    assert!(log.contains("Saved the cache `v1-********`"), "{log}");
+    assert!(log.contains("Restored the cache `v1-********`"), "{log}");
+    assert!(
+        log.contains("No cache is found for the key `v1-other`"),
+        "{log}"
+    );
+}
+
+#[tokio::test]
 async fn a_server_that_dies_in_the_midst_of_a_save_loses_nothing() {
+    if !has_machine_jobs().await {
+        return;
+    }
     let mut ci = Ci::start().await;
     let text = "
 - run: mkdir big; i=0; while [ $i -lt 8 ]; do head -c 20000000 /dev/urandom >big/$i; i=$((i+1)); done; echo made
@@ -321,6 +390,9 @@ async fn a_server_that_dies_in_the_midst_of_a_save_loses_nothing() {
 
 #[tokio::test]
 async fn what_is_too_large_fails_its_step() {
+    if !has_machine_jobs().await {
+        return;
+    }
     let ci = Ci::start_with(&[("POPSICLE_STEP_STORAGE_LIMIT", "1MB")]).await;
     let text = "
 - run: head -c 2000000 /dev/zero >big
@@ -338,6 +410,9 @@ async fn what_is_too_large_fails_its_step() {
 
 #[tokio::test]
 async fn a_job_that_is_canceled_in_the_midst_of_a_save_ends() {
+    if !has_machine_jobs().await {
+        return;
+    }
     let ci = Ci::start().await;
     let text = "
 - run: mkfifo pipe; mkdir big; truncate -s 4G big/zeros; echo made

@@ -20,6 +20,7 @@ mod stories {
     mod forge;
     mod hosting;
     mod interrupts;
+    mod keeping;
     mod kept;
     mod limits;
     mod local;

@@ -3,6 +3,8 @@
 use model::{JobId, JobUuid, PipelineId, Status, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::{Cursor, Limit};
+
 /// One job of a pipeline.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
@@ -49,6 +51,65 @@ pub struct Step {
     pub log_start: u64,
     /// Where its output ends in the job's log, in bytes; none while it runs.
     pub log_end: Option<u64>,
+}
+
+/// A file that a job keeps for people: `GET /pipelines/{id}/jobs/{job}/artifacts`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Artifact {
+    /// What it is found by: relative, with `/`. `…/artifacts/<path>` is the file itself.
+    pub path: String,
+    /// Which of the job's parallel nodes kept it, from 0.
+    pub node_index: u32,
+    /// How long it is, in bytes.
+    pub size_bytes: u64,
+    /// The SHA-256 of its bytes, in hexadecimal digits.
+    pub sha256: String,
+    /// The address of the file itself, from the server's root.
+    pub url: String,
+}
+
+/// What a test said of itself: `GET /pipelines/{id}/jobs/{job}/tests`, those that failed first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TestResult {
+    /// The class or module that it is in; may be empty.
+    pub classname: String,
+    /// Its name.
+    pub name: String,
+    /// The file that it is written in.
+    pub file: Option<String>,
+    /// `failure`, `error`, `skipped` or `success`.
+    pub result: String,
+    /// How long it took, in microseconds.
+    pub duration_us: Option<u64>,
+    /// What it had to say, where it did not go well.
+    pub message: Option<String>,
+}
+
+/// The query of `…/steps`, `…/artifacts` and `…/tests`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttemptQuery {
+    /// Which attempt's, from 1; the last one's unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
+    /// How many at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<Limit>,
+    /// Where the page begins, as the page before told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<Cursor>,
+}
+
+/// The query of `…/artifacts/<path>`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ArtifactQuery {
+    /// Which attempt's, from 1; the last one's unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
+    /// Which node's, from 0; the first one's unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_index: Option<u32>,
 }
 
 /// The query of `GET /pipelines/{id}/jobs/{job}/log`.

@@ -23,8 +23,8 @@ pub use build::{Build, BuildAnswer, BuildLogsQuery, BuildQuery, BuildStatus, New
 pub use error::{ErrorBody, ErrorDetail};
 pub use health::{Health, Readiness};
 pub use job::{
-    Job, JobStreamEvent, JobStreamQuery, JobView, JobViewStatus, LOG_ATTEMPT, LOG_START, LogQuery,
-    Step,
+    Artifact, ArtifactQuery, AttemptQuery, Job, JobStreamEvent, JobStreamQuery, JobView,
+    JobViewStatus, LOG_ATTEMPT, LOG_START, LogQuery, Step, TestResult,
 };
 pub use page::{Cursor, Limit, PageQuery};
 pub use pipeline::{NewPipeline, Pipeline, PipelineDetail, PipelineQuery, RerunRequest};

@@ -5,6 +5,7 @@
 //! without a provider; the program installs one before it makes a [`Client`].
 #![forbid(unsafe_code)]
 
+mod download;
 mod error;
 mod events;
 mod log;
@@ -15,6 +16,7 @@ mod secrets;
 mod sse;
 mod transport;
 
+pub use download::Download;
 pub use error::ClientError;
 pub use events::Events;
 pub use log::{LogRequest, LogStream};

@@ -1,9 +1,10 @@
 //! One method a route.
 
 use api::{
-    BuildAnswer, CreatedToken, Health, Limit, NewBuild, NewPipeline, NewRepo, NewRunner, NewToken,
-    PageQuery, Pipeline, PipelineDetail, PipelineQuery, Project, Readiness, Repo, RerunRequest,
-    Runner, RunnerWithToken, Step, Token, WebhookAnswer,
+    Artifact, ArtifactQuery, AttemptQuery, BuildAnswer, CreatedToken, Health, Limit, NewBuild,
+    NewPipeline, NewRepo, NewRunner, NewToken, PageQuery, Pipeline, PipelineDetail, PipelineQuery,
+    Project, Readiness, Repo, RerunRequest, Runner, RunnerWithToken, Step, TestResult, Token,
+    WebhookAnswer,
 };
 use model::{HostedName, JobId, PipelineId, RepoName, RerunFrom, TokenId};
 use reqwest::Method;
@@ -12,6 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use crate::download::Download;
 use crate::page::next_cursor;
 use crate::{Client, ClientError, Page};
 
@@ -74,6 +76,52 @@ impl Client {
     pub async fn steps(&self, id: PipelineId, job: JobId) -> Result<Vec<Step>, ClientError> {
         let (id, job) = (id.to_string(), job.to_string());
         self.all(&["pipelines", &id, "jobs", &job, "steps"]).await
+    }
+
+    /// The artifacts of a job's last attempt.
+    pub async fn artifacts(
+        &self,
+        id: PipelineId,
+        job: JobId,
+    ) -> Result<Vec<Artifact>, ClientError> {
+        let (id, job) = (id.to_string(), job.to_string());
+        self.all(&["pipelines", &id, "jobs", &job, "artifacts"])
+            .await
+    }
+
+    /// The bytes of an artifact, as they come.
+    pub async fn artifact(
+        &self,
+        id: PipelineId,
+        job: JobId,
+        artifact: &Artifact,
+    ) -> Result<Download, ClientError> {
+        let (id, job) = (id.to_string(), job.to_string());
+        let segments: Vec<&str> = ["pipelines", &id, "jobs", &job, "artifacts"]
+            .into_iter()
+            .chain(artifact.path.split('/'))
+            .collect();
+        let query = ArtifactQuery {
+            attempt: None,
+            node_index: Some(artifact.node_index),
+        };
+        let request = self.request(Method::GET, &segments).query(&query);
+        Ok(Download {
+            response: self.download(request).await?,
+            client: self.clone(),
+        })
+    }
+
+    /// What the tests of a job's last attempt said of themselves, a page at a time.
+    pub async fn tests(
+        &self,
+        id: PipelineId,
+        job: JobId,
+        query: &AttemptQuery,
+    ) -> Result<Page<TestResult>, ClientError> {
+        let (id, job) = (id.to_string(), job.to_string());
+        self.page(&["pipelines", &id, "jobs", &job, "tests"], query)
+            .await
     }
 
     /// Delivers a webhook, as GitHub does; returns the pipeline that it makes.

@@ -160,11 +160,16 @@ impl Client {
         request: RequestBuilder,
         content_type: &str,
     ) -> Result<Response, ClientError> {
-        let response = tokio::time::timeout(REQUEST, self.send(request))
-            .await
-            .map_err(|_| self.timed_out())??;
+        let response = self.download(request).await?;
         self.expect_type(response.headers(), content_type)?;
         Ok(response)
+    }
+
+    /// Sends a request whose answer may be of any type; returns once the headers are here.
+    pub(crate) async fn download(&self, request: RequestBuilder) -> Result<Response, ClientError> {
+        tokio::time::timeout(REQUEST, self.send(request))
+            .await
+            .map_err(|_| self.timed_out())?
     }
 
     /// What a lost connection means.
@@ -252,7 +257,7 @@ impl Client {
         }
     }
 
-    fn timed_out(&self) -> ClientError {
+    pub(crate) fn timed_out(&self) -> ClientError {
         ClientError::TimedOut {
             url: self.server_url(),
             limit: REQUEST,

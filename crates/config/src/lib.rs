@@ -44,6 +44,7 @@ pub use process::{Processed, process};
 pub use read::{MAX_DEPTH, MAX_FILE_BYTES, MAX_NODES, MAX_TEXT_BYTES};
 pub use resolve::{DEFAULT_WORKFLOW, MAX_JOBS, MAX_PLAN_BYTES};
 pub use select::{CIRCLECI_FILES, POPSICLE_DIR, select};
+pub use template::{Part as KeyPart, key_parts};
 
 use diagnostic::Problems;
 use model::Plan;

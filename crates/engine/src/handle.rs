@@ -9,7 +9,7 @@ use model::{
     Trigger, TriggerKind,
 };
 use source::Source;
-use store::{Created, Job, Keyring, Logs, Page, PipelineFilter, Store};
+use store::{Blobs, Created, Job, Keyring, Logs, Page, PipelineFilter, Store};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -21,7 +21,7 @@ use crate::intake::Intake;
 use crate::recover::Owned;
 use crate::schedule::{Ask, Ends, Scheduler};
 use crate::secrets::Secrets;
-use crate::{EngineError, EngineSettings, World, recover, report};
+use crate::{EngineError, EngineSettings, World, recover, report, sweep};
 
 /// How many requests to stop jobs may wait for the scheduler.
 const ASKS: usize = 256;
@@ -35,6 +35,8 @@ pub struct Parts {
     pub logs: Logs,
     /// What secrets are encrypted with; without a key there are none.
     pub keys: Keyring,
+    /// The files that jobs keep.
+    pub blobs: Blobs,
     /// Where code comes from.
     pub source: Source,
     /// Who is told of outcomes.
@@ -53,6 +55,7 @@ pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) logs: Logs,
     pub(crate) secrets: Secrets,
+    pub(crate) blobs: Blobs,
     pub(crate) source: Source,
     pub(crate) forges: Vec<Arc<dyn Forge>>,
     pub(crate) executors: Vec<Arc<dyn Executor>>,
@@ -134,6 +137,7 @@ impl Engine {
             store,
             logs,
             keys,
+            blobs,
             source,
             forges,
             executors,
@@ -147,6 +151,7 @@ impl Engine {
             store,
             logs,
             secrets,
+            blobs,
             source,
             forges,
             executors,
@@ -181,6 +186,7 @@ impl Engine {
             }
         });
         tasks.spawn(report::deliver(Arc::clone(&shared), stop.clone()));
+        tasks.spawn(sweep::sweep(Arc::clone(&shared), stop.clone()));
         let engine = Self {
             shared: Arc::clone(&shared),
             intake,
@@ -409,6 +415,11 @@ impl Engine {
     /// What is kept secret.
     pub fn secrets(&self) -> &Secrets {
         &self.shared.secrets
+    }
+
+    /// The files that jobs keep, to read.
+    pub fn blobs(&self) -> &Blobs {
+        &self.shared.blobs
     }
 
     /// What changes.

@@ -12,6 +12,7 @@
 //! - `logs`: the job's output, its markers taken out, stored in chunks;
 //! - `report`: the outbox is emptied to the forge;
 //! - `recover`: at start, what the store believes and what the executors hold are made to agree;
+//! - `sweep`: files that no row names any more are removed;
 //! - `feed`: what changed, to who listens;
 //! - `hosted`: repositories of our own, and the pushes to them.
 //!
@@ -34,6 +35,7 @@ mod schedule;
 mod secrets;
 mod settings;
 mod support;
+mod sweep;
 mod values;
 mod world;
 

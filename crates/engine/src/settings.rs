@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use executor::Limits;
 
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// What the engine can be told; the binary makes it from its settings.
 #[derive(Clone, Debug)]
 pub struct EngineSettings {
@@ -22,6 +24,17 @@ pub struct EngineSettings {
     pub job_timeout: Duration,
     /// How much output one attempt may write, in bytes.
     pub log_limit_bytes: u64,
+    /// How much one step may keep: artifacts, test results, a cache or a layer of a workspace, in bytes as
+    /// the job has them.
+    pub step_storage_limit_bytes: u64,
+    /// How much all caches may take together, in bytes as they are packed; the least used go first.
+    pub cache_limit_bytes: u64,
+    /// How long artifacts are kept after the end of their job.
+    pub artifact_retention: Duration,
+    /// How long workspaces are kept after the end of the job that made them, for reruns.
+    pub workspace_retention: Duration,
+    /// How long caches are kept that no job asks for.
+    pub cache_retention: Duration,
     /// How long a stopped job may go on before it is killed.
     pub stop_grace: Duration,
     /// How often the engine looks for work that no notice told it of.
@@ -56,6 +69,11 @@ impl EngineSettings {
             max_attempts: 3,
             job_timeout: Duration::from_secs(5 * 60 * 60),
             log_limit_bytes: 512 << 20,
+            step_storage_limit_bytes: 10 << 30,
+            cache_limit_bytes: 20 << 30,
+            artifact_retention: 30 * DAY,
+            workspace_retention: 15 * DAY,
+            cache_retention: 15 * DAY,
             stop_grace: Duration::from_secs(10),
             reconcile_interval: Duration::from_secs(2),
             limits: Limits::default(),

@@ -19,8 +19,6 @@ pub(crate) fn refusal(spec: &JobSpec) -> Option<String> {
         StepAction::Run(run) if run.background => {
             Some("`background` commands are not supported yet".to_owned())
         }
-        StepAction::PersistToWorkspace { .. } => Some(not_yet("persist_to_workspace")),
-        StepAction::AttachWorkspace { .. } => Some(not_yet("attach_workspace")),
         StepAction::AddSshKeys { .. } => Some(not_yet("add_ssh_keys")),
         StepAction::SetupRemoteDocker { .. } => Some(not_yet("setup_remote_docker")),
         StepAction::Run(_)
@@ -28,34 +26,14 @@ pub(crate) fn refusal(spec: &JobSpec) -> Option<String> {
         | StepAction::RestoreCache { .. }
         | StepAction::SaveCache { .. }
         | StepAction::StoreArtifacts { .. }
-        | StepAction::StoreTestResults { .. } => None,
+        | StepAction::StoreTestResults { .. }
+        | StepAction::PersistToWorkspace { .. }
+        | StepAction::AttachWorkspace { .. } => None,
     })
 }
 
 fn not_yet(step: &str) -> String {
     format!("the step `{step}` is not supported yet")
-}
-
-/// What is said in place of a step that is left out.
-pub(crate) fn ignored_step(action: &StepAction) -> Option<&'static str> {
-    match action {
-        StepAction::RestoreCache { .. } => {
-            Some("`restore_cache` is not supported yet: nothing is restored")
-        }
-        StepAction::SaveCache { .. } => Some("`save_cache` is not supported yet: nothing is saved"),
-        StepAction::StoreArtifacts { .. } => {
-            Some("`store_artifacts` is not supported yet: nothing is stored")
-        }
-        StepAction::StoreTestResults { .. } => {
-            Some("`store_test_results` is not supported yet: nothing is stored")
-        }
-        StepAction::Run(_)
-        | StepAction::Checkout { .. }
-        | StepAction::PersistToWorkspace { .. }
-        | StepAction::AttachWorkspace { .. }
-        | StepAction::AddSshKeys { .. }
-        | StepAction::SetupRemoteDocker { .. } => None,
-    }
 }
 
 /// What of a plan is left out, a line each, for people.
@@ -113,9 +91,6 @@ pub(crate) fn warnings(plan: &Plan) -> Vec<String> {
             tell("`serial-group` is not supported yet: the job waits for no other");
         }
         for step in &build.steps {
-            if let Some(said) = ignored_step(&step.action) {
-                tell(said);
-            }
             if let StepAction::Run(run) = &step.action {
                 if run.max_auto_reruns > 0 {
                     tell("automatic reruns are not supported yet: a step runs once");

@@ -10,5 +10,6 @@ mod engine {
     mod reports;
     mod secrets;
     mod stories;
+    mod sweeping;
     mod world;
 }

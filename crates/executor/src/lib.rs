@@ -11,6 +11,7 @@
 mod exit;
 mod job_dir;
 
+pub mod archive;
 pub mod docker;
 pub mod native;
 
@@ -20,6 +21,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use model::{AttemptKey, ImageSpec};
 
+pub use archive::Archive;
 pub use exit::Exit;
 pub use job_dir::{CONTAINER_DIR, JobDir, UNHEARD};
 
@@ -72,7 +74,7 @@ pub struct Limits {
 
 /// One way of running jobs.
 ///
-/// Per attempt the order is `launch`, any number of `wait` and `stop`, `remove`. Calls for different
+/// Per attempt the order is `launch`, any number of `wait`, `take`, `put` and `stop`, `remove`. Calls for different
 /// attempts may run at the same time. Every method can be dropped at any await and called again:
 /// `launch` after a dropped `launch` starts from nothing, the others are idempotent. None of them
 /// ends what runs when it is dropped.
@@ -103,6 +105,27 @@ pub trait Executor: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`ExecutorError::Vanished`] where there is no such container and no trace of how it ended.
     async fn wait(&self, dir: &JobDir) -> Result<Exit, ExecutorError>;
+
+    /// Takes what is at `path` inside out of a container that runs; none if there is nothing.
+    ///
+    /// The path is absolute, from `~`, or from the working directory. A link there is followed, those below
+    /// it are taken as such. Whoever may read it inside, it is taken.
+    ///
+    /// Until the archive is read to its end or dropped, other calls for the same job may wait: a daemon locks
+    /// the container.
+    ///
+    /// # Errors
+    /// [`ExecutorError::Vanished`] where no such container runs, and the other kinds for faults of ours.
+    async fn take(&self, dir: &JobDir, path: &str) -> Result<Option<Archive>, ExecutorError>;
+
+    /// Puts what was taken to `path` inside, written as for [`Executor::take`], into a container that runs.
+    /// What is new belongs to the job's user, folders on the way too. A folder that is there keeps what the
+    /// archive does not have; anything else is replaced. Done again, it comes to the same.
+    ///
+    /// # Errors
+    /// [`ExecutorError::Rejected`] where it can't be put there or the archive's names lead out of it;
+    /// [`ExecutorError::Vanished`] and the other kinds as above. A part of it may be there then.
+    async fn put(&self, dir: &JobDir, path: &str, archive: Archive) -> Result<(), ExecutorError>;
 
     /// Ends the container: asks its processes to (`SIGTERM`), and kills all of them after `grace`.
     /// Returns once it has exited; does nothing if it has already, or never was.

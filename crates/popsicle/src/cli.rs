@@ -8,8 +8,9 @@ use clap::{Args, Parser, Subcommand};
 use model::ParameterValue;
 
 use crate::command::{
-    approve, cancel, completions, config, configure, context, doctor, hook, init, list, logs, lsp,
-    open, repo, rerun, retry, run, secret, send_webhook, serve, shim, token, watch,
+    approve, artifacts, cancel, completions, config, configure, context, doctor, hook, init, list,
+    logs, lsp, open, repo, rerun, retry, run, secret, send_webhook, serve, shim,
+    tests as test_results, token, watch,
 };
 use crate::error::{Exit, Failure};
 use crate::output::Output;
@@ -38,6 +39,10 @@ enum Command {
     List(list::ListArgs),
     /// Print the log of a job
     Logs(logs::LogsArgs),
+    /// List or download what a job keeps for people
+    Artifacts(artifacts::ArtifactsArgs),
+    /// List what a job's tests said of themselves, those that failed first
+    Tests(test_results::TestsArgs),
     /// Follow a pipeline to its end; exits with its result
     Watch(watch::WatchArgs),
     /// Cancel a pipeline
@@ -121,8 +126,8 @@ pub struct RunArgs {
 /// The arguments of `shim`.
 #[derive(Debug, Args)]
 pub struct ShimArgs {
-    /// The job's directory
-    #[arg(required = true)]
+    /// The job's directory, and what to do there
+    #[arg(required = true, allow_hyphen_values = true)]
     pub words: Vec<OsString>,
 }
 
@@ -152,6 +157,8 @@ impl Cli {
             }
             Command::List(args) => in_runtime(list::run(args, &common()?, out)),
             Command::Logs(args) => in_runtime(logs::run(&args, &common()?, out)),
+            Command::Artifacts(args) => in_runtime(artifacts::run(&args, &common()?, out)),
+            Command::Tests(args) => in_runtime(test_results::run(&args, &common()?, out)),
             Command::Watch(args) => in_runtime(watch::run(&args, &common()?, out)),
             Command::Cancel(args) => in_runtime(cancel::run(&args, &common()?, out)),
             Command::Rerun(args) => in_runtime(rerun::run(&args, &common()?, out)),

@@ -19,6 +19,8 @@ pub enum Exit {
     Usage,
     /// 3: the server could not be reached, refused, or this machine could not do its part.
     Unable,
+    /// What the shim has to tell the executor that started it.
+    Shim(u8),
 }
 
 impl From<Exit> for ExitCode {
@@ -28,6 +30,7 @@ impl From<Exit> for ExitCode {
             Exit::Failed => 1,
             Exit::Usage => 2,
             Exit::Unable => 3,
+            Exit::Shim(code) => code,
         })
     }
 }

@@ -168,6 +168,11 @@ pub fn engine_settings(settings: &Settings, jobs: PathBuf) -> EngineSettings {
         max_attempts: settings.max_retries.saturating_add(1),
         job_timeout: settings.job_timeout.value,
         log_limit_bytes: settings.log_limit_bytes.value,
+        step_storage_limit_bytes: settings.step_storage_limit_bytes.value,
+        cache_limit_bytes: settings.cache_limit_bytes.value,
+        artifact_retention: settings.artifact_retention.value,
+        workspace_retention: settings.workspace_retention.value,
+        cache_retention: settings.cache_retention.value,
         stop_grace: settings.stop_grace.value,
         limits: Limits {
             memory_bytes: settings.job_memory_bytes.value,

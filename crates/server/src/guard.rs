@@ -43,7 +43,10 @@ const SECURITY_HEADERS: [(HeaderName, HeaderValue); 5] = [
 /// Adds the headers that tell browsers to be careful.
 pub(crate) async fn careful(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
-    response.headers_mut().extend(SECURITY_HEADERS);
+    for (name, value) in SECURITY_HEADERS {
+        // What a job has made is answered with a stricter policy of its own.
+        response.headers_mut().entry(name).or_insert(value);
+    }
     response
 }
 

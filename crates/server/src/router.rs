@@ -15,8 +15,8 @@ use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetReques
 use tower_http::trace::TraceLayer;
 
 use crate::api::{
-    builds, contexts, events, health, jobs, logs, metrics, pipelines, projects, repos, runners,
-    secrets, tokens,
+    artifacts, builds, contexts, events, health, jobs, logs, metrics, pipelines, projects, repos,
+    runners, secrets, tokens,
 };
 use crate::app::{App, Parts};
 use crate::error::ApiError;
@@ -83,6 +83,15 @@ fn rest() -> Router<App> {
         .route("/pipelines/{pipeline}/rerun", post(pipelines::rerun))
         .route("/pipelines/{pipeline}/jobs/{job}/log", get(logs::read))
         .route("/pipelines/{pipeline}/jobs/{job}/steps", get(jobs::steps))
+        .route(
+            "/pipelines/{pipeline}/jobs/{job}/artifacts",
+            get(artifacts::list),
+        )
+        .route(
+            "/pipelines/{pipeline}/jobs/{job}/artifacts/{*path}",
+            get(artifacts::read),
+        )
+        .route("/pipelines/{pipeline}/jobs/{job}/tests", get(jobs::tests))
         .route(
             "/pipelines/{pipeline}/jobs/{job}/approve",
             post(jobs::approve),

@@ -1,5 +1,5 @@
 //! What is remembered: pipelines, jobs, attempts, steps, runners, hosted repositories, events and reports
-//! in a database, logs in files beside it.
+//! in a database, logs and what jobs keep (`blobs`) in files beside it.
 //!
 //! A file per noun, and in it functions named after the question. Time comes in as an argument.
 //!
@@ -12,7 +12,10 @@
 //! in the dialect that SQLite and PostgreSQL share.
 #![forbid(unsafe_code)]
 
+mod artifact;
 mod attempt;
+mod blobs;
+mod cache;
 mod cancel;
 mod change;
 mod claim;
@@ -20,6 +23,7 @@ mod context;
 mod creation;
 mod error;
 mod event;
+mod expiry;
 mod job;
 mod json;
 mod keyring;
@@ -37,8 +41,10 @@ mod retry;
 mod runner;
 mod secret;
 mod step;
+mod test_result;
 mod token;
 mod unreadable;
+mod workspace;
 mod write;
 
 use std::sync::Arc;
@@ -47,7 +53,10 @@ use model::Event;
 use sqlx::SqlitePool;
 use tokio::sync::{Mutex, broadcast};
 
+pub use artifact::Artifact;
 pub use attempt::{Attempt, AttemptEnd};
+pub use blobs::{Blob, BlobWriter, Blobs, Digest};
+pub use cache::{Cache, CachePart, NewCache};
 pub use claim::Claim;
 pub use context::Context;
 pub use creation::Created;
@@ -64,7 +73,9 @@ pub use report::{DueReport, Except};
 pub use runner::{NewRunner, Runner, RunnerPatch};
 pub use secret::Secret;
 pub use step::{Step, StepChange};
+pub use test_result::{TestCounts, TestOutcome, TestResult};
 pub use token::{NewToken, TOKEN_PREFIX, Token, TokenText};
+pub use workspace::NewLayer;
 
 /// A result of the store's.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;

@@ -29,8 +29,17 @@ impl Page {
 
     /// The number below which this page's items are, in a list that counts down.
     pub(crate) fn below(&self, list: List) -> Result<i64> {
+        self.place(list, i64::MAX)
+    }
+
+    /// The number above which this page's items are, in a list that counts up.
+    pub(crate) fn above(&self, list: List) -> Result<i64> {
+        self.place(list, -1)
+    }
+
+    fn place(&self, list: List, beginning: i64) -> Result<i64> {
         let Some(cursor) = &self.cursor else {
-            return Ok(i64::MAX);
+            return Ok(beginning);
         };
         cursor
             .strip_prefix(list.prefix())
@@ -65,6 +74,8 @@ pub(crate) enum List {
     Projects,
     Repos,
     Tokens,
+    Artifacts,
+    Tests,
 }
 
 impl List {
@@ -75,6 +86,8 @@ impl List {
             Self::Projects => "r",
             Self::Repos => "h",
             Self::Tokens => "t",
+            Self::Artifacts => "a",
+            Self::Tests => "e",
         }
     }
 }

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use model::{EventBody, JobId, PipelineId, StepState, Timestamp};
+use model::{EventBody, JobId, StepState, Timestamp};
 use sqlx::{Sqlite, SqliteConnection};
 
-use crate::{Result, Store, StoreError, json};
+use crate::{Result, Store, json};
 
 /// One step of an attempt, once it began or was passed over.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,15 +63,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<()> {
         let mut write = self.write().await?;
-        let pipeline: i64 = sqlx::query_scalar(
-            "SELECT pipeline_id FROM jobs JOIN attempts ON job_id = id \
-             WHERE id = $1 AND attempt = $2 AND attempts.end_time IS NULL",
-        )
-        .bind(job.0)
-        .bind(attempt)
-        .fetch_optional(write.connection())
-        .await?
-        .ok_or(StoreError::NotRunning { job, attempt })?;
+        let pipeline = write.running(job, attempt).await?;
         let stored = find(write.connection(), job, attempt).await?;
         let mut steps: HashMap<u32, Step> =
             stored.into_iter().map(|step| (step.index, step)).collect();
@@ -92,7 +84,7 @@ impl Store {
             events.push(event(job, attempt, &step));
             steps.insert(step.index, step);
         }
-        write.record(PipelineId(pipeline), now, events).await?;
+        write.record(pipeline, now, events).await?;
         write.commit().await
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use model::{Event, EventBody, EventId, PipelineId, Timestamp};
+use model::{Event, EventBody, EventId, JobId, PipelineId, Timestamp};
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection, Transaction};
 use tokio::sync::{OwnedMutexGuard, broadcast};
 
@@ -42,6 +42,21 @@ impl Store {
 }
 
 impl Write {
+    /// That an attempt runs; its pipeline.
+    pub(crate) async fn running(&mut self, job: JobId, attempt: u32) -> Result<PipelineId> {
+        let pipeline: Option<i64> = sqlx::query_scalar(
+            "SELECT pipeline_id FROM jobs JOIN attempts ON job_id = id \
+             WHERE id = $1 AND attempt = $2 AND attempts.end_time IS NULL",
+        )
+        .bind(job.0)
+        .bind(attempt)
+        .fetch_optional(self.connection())
+        .await?;
+        pipeline
+            .map(PipelineId)
+            .ok_or(StoreError::NotRunning { job, attempt })
+    }
+
     pub(crate) fn connection(&mut self) -> &mut SqliteConnection {
         &mut self.transaction
     }

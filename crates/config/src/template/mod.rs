@@ -16,7 +16,7 @@ pub(crate) const MAX_TEMPLATE_CHARS: usize = 10_000;
 
 /// A part of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Part {
+pub enum Part {
     /// This text.
     Text(String),
     /// `.Branch`
@@ -50,6 +50,19 @@ const FIELDS: [&str; 5] = [
 ];
 
 const FUNCTIONS: [&str; 3] = ["arch", "checksum", "epoch"];
+
+/// The parts of a key's template, for who fills it in.
+///
+/// # Errors
+///
+/// What is wrong with it, for people; nothing where it stands in a config that was compiled.
+pub fn key_parts(template: &str) -> Result<Vec<Part>, String> {
+    parse(template).map_err(|faults| {
+        let first = faults.into_iter().next();
+        let why = first.map_or_else(String::new, |fault| format!(": {}", fault.message));
+        format!("the key `{template}` can't be read{why}")
+    })
+}
 
 /// Reads the template of a key into its parts.
 ///

@@ -51,14 +51,7 @@ pub(crate) enum Marker {
     /// A step is passed over.
     Skip(u32),
     /// A step waits for the engine to do something.
-    Ask(u32, Question),
-}
-
-/// What a step can wait for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Question {
-    /// The code.
-    Checkout,
+    Ask(u32),
 }
 
 impl Marker {
@@ -71,7 +64,8 @@ impl Marker {
             ("start", None) => Self::Start(step),
             ("end", Some(code)) => Self::End(step, code.parse().ok()?),
             ("skip", None) => Self::Skip(step),
-            ("ask", Some("checkout")) => Self::Ask(step, Question::Checkout),
+            // Scripts of earlier versions say what for, which their plan says too.
+            ("ask", None | Some("checkout")) => Self::Ask(step),
             _ => return None,
         };
         parts.next().is_none().then_some(marker)
@@ -231,7 +225,7 @@ mod tests {
             marker("start;0"),
             marker("end;0;-1"),
             marker("skip;1"),
-            marker("ask;2;checkout"),
+            marker("ask;2"),
             marker("start;12"),
         );
         let expected = "pulling\nhi \x1b[31mred\x1b[0mbye\x1b]0;title\x07";
@@ -248,7 +242,7 @@ mod tests {
                     (8, Marker::Start(0)),
                     (23, Marker::End(0, -1)),
                     (23, Marker::Skip(1)),
-                    (23, Marker::Ask(2, Question::Checkout)),
+                    (23, Marker::Ask(2)),
                     (36, Marker::Start(12)),
                 ],
                 "chunks of {size}"

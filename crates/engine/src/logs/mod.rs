@@ -10,7 +10,7 @@ mod output;
 mod pump;
 mod watch;
 
-pub(crate) use marker::{Marker, Nonce, Question};
+pub(crate) use marker::{Marker, Nonce};
 pub(crate) use mask::Masks;
 pub(crate) use output::Output;
 pub(crate) use pump::{Placed, Pumped};

@@ -1,6 +1,6 @@
 //! The variables that every job finds set, under CircleCI's names and our own.
 
-use model::PipelineId;
+use model::{PipelineId, RunsIn};
 use store::Claim;
 
 /// The environment of a job's first process, later ones winning. The order is CircleCI's: what is secret
@@ -10,7 +10,6 @@ pub(crate) fn variables(
     claim: &Claim,
     public_url: Option<&str>,
     secret: Vec<(String, String)>,
-    image: Vec<(String, String)>,
 ) -> Vec<(String, String)> {
     let trigger = &claim.pipeline.trigger;
     let mut variables = secret;
@@ -76,7 +75,11 @@ pub(crate) fn variables(
     }
     if let Some(build) = claim.spec.build() {
         both("WORKING_DIRECTORY", &build.working_directory);
-        variables.extend(image);
+        if let RunsIn::Containers(images) = &build.runs_in
+            && let Some(image) = images.first()
+        {
+            variables.extend(image.environment.iter().cloned());
+        }
         variables.extend(build.environment.iter().cloned());
     }
     variables

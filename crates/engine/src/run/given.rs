@@ -1,7 +1,8 @@
 //! What an attempt was given that its log must not tell, kept for a server that takes it up.
 //!
-//! A secret may be replaced or deleted while a job runs that has it: what is masked is what the job has,
-//! not what is stored by then. So the values are kept with the attempt, encrypted, out of the job's sight.
+//! A secret may be replaced or deleted while a job runs that has it: what is masked, and what the keys of
+//! caches are filled in with, is what the job has, not what is stored by then. So the variables are kept
+//! with the attempt, encrypted, out of the job's sight.
 
 use std::fs;
 use std::io::{self, Write};
@@ -13,15 +14,14 @@ use executor::JobDir;
 use crate::logs::Masks;
 use crate::secrets::{Grant, Secrets};
 
-/// Keeps the values of a grant in the attempt's folder.
+/// Keeps the variables of a grant in the attempt's folder.
 pub(super) fn keep(secrets: &Secrets, dir: &JobDir, grant: &Grant) -> io::Result<()> {
     if grant.variables.is_empty() {
         return Ok(());
     }
-    let values: Vec<&String> = grant.variables.iter().map(|(_, value)| value).collect();
-    let values = serde_json::to_vec(&values)?;
+    let variables = serde_json::to_vec(&grant.variables)?;
     let sealed = secrets
-        .seal(&values, &bound_to(dir))
+        .seal(&variables, &bound_to(dir))
         .map_err(io::Error::other)?;
     let mut file = fs::OpenOptions::new()
         .write(true)
@@ -36,19 +36,26 @@ pub(super) fn keep(secrets: &Secrets, dir: &JobDir, grant: &Grant) -> io::Result
 /// # Errors
 /// For people: why its log can't be masked.
 pub(super) fn masks(secrets: &Secrets, dir: &JobDir) -> Result<Masks, String> {
+    let variables = variables(secrets, dir)?;
+    Ok(Masks::of(variables.iter().map(|(_, value)| value.as_str())))
+}
+
+/// The variables that were kept; none where nothing was.
+///
+/// # Errors
+/// For people: why they can't be read.
+pub(super) fn variables(secrets: &Secrets, dir: &JobDir) -> Result<Vec<(String, String)>, String> {
     let path = path(dir);
     let unreadable = |why: &dyn std::fmt::Display| format!("`{}`: {why}", path.display());
     let sealed = match fs::read(&path) {
         Ok(sealed) => sealed,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Masks::default()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(unreadable(&error)),
     };
-    let values = secrets
+    let variables = secrets
         .open(&sealed, &bound_to(dir))
         .map_err(|error| unreadable(&error))?;
-    let values: Vec<String> =
-        serde_json::from_slice(&values).map_err(|_| unreadable(&"it is no list of values"))?;
-    Ok(Masks::of(values.iter().map(String::as_str)))
+    serde_json::from_slice(&variables).map_err(|_| unreadable(&"it is no list of variables"))
 }
 
 fn path(dir: &JobDir) -> PathBuf {

@@ -3,7 +3,7 @@
 //! A future here may be dropped at any point: that is how the server stops. The container goes on, and
 //! the next server takes the attempt up where its stored log ends.
 
-mod checkout;
+mod coroutine;
 mod environment;
 mod given;
 mod progress;
@@ -24,6 +24,8 @@ use futures_util::future::BoxFuture;
 use model::{AttemptKey, Failure, Fault, FaultKind, JobEvent, JobSpec, Outcome, RunsIn, StepSpec};
 use store::{Claim, StoreError};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument;
 
 use crate::feed::LogGrowth;
 use crate::handle::Shared;
@@ -31,7 +33,7 @@ use crate::logs::{Nonce, Output, Pumped};
 use crate::persist::{Patience, persist};
 use crate::secrets::{Grant, NoGrant};
 use crate::support;
-use checkout::{Answer, Checkout};
+use coroutine::{Answer, Asked};
 use progress::Progress;
 
 /// How often a job that can't be stopped is asked again, and how long to wait in between.
@@ -79,6 +81,7 @@ pub(crate) async fn attempt(
         attempt: claim.job.state.attempt(),
     };
     let dir = JobDir::new(&shared.settings.jobs, key);
+    let claim = Arc::new(claim);
     let run = Run {
         shared: &shared,
         claim: &claim,
@@ -89,7 +92,7 @@ pub(crate) async fn attempt(
 
     let (executor, ending) = match run.executor(begin).await {
         Ok(Some(executor)) => {
-            let ending = run.conduct(&*executor, begin).await;
+            let ending = run.conduct(&executor, begin).await;
             (Some(executor), ending.unwrap_or_else(Problem::into_ending))
         }
         // It never got as far as a container.
@@ -186,8 +189,8 @@ enum Stopping {
 }
 
 struct Run<'a> {
-    shared: &'a Shared,
-    claim: &'a Claim,
+    shared: &'a Arc<Shared>,
+    claim: &'a Arc<Claim>,
     dir: &'a JobDir,
     stop: &'a CancellationToken,
 }
@@ -249,7 +252,7 @@ impl Run<'_> {
         place.ok_or_else(|| Problem::Start("the job has nothing to run".to_owned()))
     }
 
-    async fn conduct(&self, executor: &dyn Executor, begin: Begin) -> Result<Ending, Problem> {
+    async fn conduct(&self, executor: &Arc<dyn Executor>, begin: Begin) -> Result<Ending, Problem> {
         let (nonce, granted) = match begin {
             Begin::Launch => {
                 let granted = self.shared.secrets.grant(self.claim).await?;
@@ -269,15 +272,15 @@ impl Run<'_> {
         // What is polled here beside the handlers below must never wait for the store: a handler that
         // waits for the store's writer would wait for a future that nobody polls.
         let (mut launching, mut exited) = match begin {
-            Begin::Launch => (Some(self.launch(executor, self.order(granted)?)), None),
+            Begin::Launch => (Some(self.launch(&**executor, self.order(granted)?)), None),
             Begin::TakeUp => (None, Some(executor.wait(self.dir))),
         };
         let mut deadline = pin!(tokio::time::sleep(self.time_left()));
         let mut stopping: Option<Stopping> = None;
         let mut stopped: Option<BoxFuture<'_, Result<(), ExecutorError>>> = None;
         let mut stop_tries = 0;
-        let mut checkout: Option<BoxFuture<'_, Answer>> = None;
-        let checkout_stop = CancellationToken::new();
+        let mut asked: Option<BoxFuture<'_, Answer>> = None;
+        let asked_stop = CancellationToken::new();
 
         let exit = loop {
             let cause = tokio::select! {
@@ -298,8 +301,8 @@ impl Run<'_> {
                         Err(error) => Some(Stopping::Fault(error)),
                     }
                 }
-                answer = or_pending(&mut checkout) => {
-                    checkout = None;
+                answer = or_pending(&mut asked) => {
+                    asked = None;
                     progress.answered(answer);
                     None
                 }
@@ -321,10 +324,11 @@ impl Run<'_> {
                 () = self.stop.cancelled(), if stopping.is_none() => Some(Stopping::Asked),
                 () = &mut deadline, if stopping.is_none() => Some(Stopping::TimedOut),
             };
-            if checkout.is_none()
+            if asked.is_none()
+                && !asked_stop.is_cancelled()
                 && let Some(step) = progress.waiting()
             {
-                checkout = Some(self.checkout(step, checkout_stop.clone()));
+                asked = Some(self.ask(step, executor, asked_stop.child_token()));
             }
             let Some(cause) = cause.filter(|_| stopping.is_none()) else {
                 continue;
@@ -334,16 +338,18 @@ impl Run<'_> {
                 Stopping::LogTooLong | Stopping::Fault(_) => Duration::ZERO,
             };
             stopping = Some(cause);
+            // An archive that is on its way would hold the stop up.
+            asked_stop.cancel();
             if launching.is_some() {
                 break Err(ExecutorError::Vanished);
             }
             stopped = Some(Box::pin(executor.stop(self.dir, grace)));
         };
 
-        if let Some(checkout) = checkout {
+        if let Some(asked) = asked {
             // What it has begun in the job's folder must not go on while that is deleted.
-            checkout_stop.cancel();
-            checkout.await;
+            asked_stop.cancel();
+            asked.await;
         }
         if let Some(Stopping::Fault(problem)) = stopping {
             return Err(problem);
@@ -393,11 +399,10 @@ impl Run<'_> {
     /// What the executor is to start, with what the job was given.
     fn order(&self, granted: Grant) -> Result<Launch, Problem> {
         let mut place = self.place()?;
-        // Its variables have their turn among the others.
-        let image = match &mut place {
-            Place::Container(image) => std::mem::take(&mut image.environment),
-            Place::Machine => Vec::new(),
-        };
+        if let Place::Container(image) = &mut place {
+            // Its variables have their turn among the others.
+            image.environment.clear();
+        }
         let build = self.claim.spec.build();
         let working_directory = build.map(|build| build.working_directory.clone());
         let settings = &self.shared.settings;
@@ -408,7 +413,6 @@ impl Run<'_> {
                 self.claim,
                 settings.public_url.as_deref(),
                 granted.variables,
-                image,
             ),
             limits: settings.limits,
         })
@@ -443,21 +447,31 @@ impl Run<'_> {
         Ok(pumped)
     }
 
-    fn checkout(
+    /// Does what a step waits for, in a task of its own that ends with the future.
+    fn ask(
         &self,
         (index, step): (u32, &StepSpec),
+        executor: &Arc<dyn Executor>,
         stop: CancellationToken,
     ) -> BoxFuture<'static, Answer> {
-        let checkout = Checkout {
-            source: self.shared.source.clone(),
-            trigger: self.claim.pipeline.trigger.clone(),
+        let asked = Asked {
+            shared: Arc::clone(self.shared),
+            claim: Arc::clone(self.claim),
+            executor: Arc::clone(executor),
+            dir: self.dir.clone(),
             index,
             step: step.clone(),
-            dir: self.dir.clone(),
-            tree: format!("tree.{}", self.shared.world.uuid()),
             stop,
         };
-        Box::pin(checkout.answer())
+        let task = tokio::spawn(asked.answer().in_current_span());
+        let task = AbortOnDropHandle::new(task);
+        Box::pin(async move {
+            task.await.unwrap_or_else(|panic| {
+                let message = format!("a step's work failed: {panic}");
+                let kind = FaultKind::Executor;
+                Answer::Fault(Fault { kind, message })
+            })
+        })
     }
 
     /// Makes the attempt's folder, with the script in it and what the job's log must not tell.

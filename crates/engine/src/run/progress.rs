@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use executor::Exit;
-use model::{Failure, Fault, JobSpec, Outcome, StepAction, StepSpec, StepState, Timestamp};
+use model::{Failure, Fault, JobSpec, Outcome, StepSpec, StepState, Timestamp};
 use store::{Claim, StepChange, StoreError};
 
 use super::Begin;
-use super::checkout::Answer;
+use super::coroutine::{self, Answer};
 use crate::handle::Shared;
-use crate::logs::{Marker, Placed, Question};
+use crate::logs::{Marker, Placed};
 use crate::persist::{Patience, persist};
 
 /// How long a step's change waits for a database that others hold.
@@ -123,9 +123,9 @@ impl<'a> Progress<'a> {
                 placed.offset,
                 Some(placed.offset),
             ),
-            Marker::Ask(index, Question::Checkout) => {
+            Marker::Ask(index) => {
                 let asks = step_of(&self.claim.spec, index)
-                    .is_some_and(|step| matches!(step.action, StepAction::Checkout { .. }));
+                    .is_some_and(|step| coroutine::asks(&step.action));
                 if asks && self.running.contains_key(&index) {
                     self.waiting = Some(index);
                 }

@@ -13,7 +13,6 @@ use executor::UNHEARD;
 use model::{JobSpec, RunStep, StepAction, StepSpec, StepWhen};
 
 use crate::logs::Nonce;
-use crate::support;
 
 /// A generated script and the files beside it.
 #[derive(Debug)]
@@ -123,12 +122,13 @@ close() {{
 }}
 
 # Waits for the engine's answer to step $1: the step's number, an exit code, and what there is to say
-# of it. After a crash an answer may come twice: who it is for comes with it.
+# of it. Lines with a `-` come before. After a crash an answer may come twice: who it is for comes with it.
 ask() {{
-  say "ask;$1;$2"
+  say "ask;$1"
   code=1
   while read -r step answer line <&9; do
-    if [ "$step" = "$1" ]; then code=$answer; break; fi
+    [ "$step" = "$1" ] || continue
+    if [ "$answer" = - ]; then printf '%s\n' "$line"; else code=$answer; break; fi
   done
   [ -z "$line" ] || printf '%s\n' "$line"
 }}
@@ -162,9 +162,11 @@ fn add_step(script: &mut Script, index: u32, step: &StepSpec, job_shell: Option<
         | StepAction::StoreArtifacts { .. }
         | StepAction::StoreTestResults { .. }
         | StepAction::PersistToWorkspace { .. }
-        | StepAction::AttachWorkspace { .. }
-        | StepAction::AddSshKeys { .. }
-        | StepAction::SetupRemoteDocker { .. } => unsupported_body(index, &step.action),
+        | StepAction::AttachWorkspace { .. } => ask_body(index),
+        // A job with one of these was refused before.
+        StepAction::AddSshKeys { .. } | StepAction::SetupRemoteDocker { .. } => {
+            format!("  close {index} 1\n")
+        }
     };
     // Writing to a string can't fail.
     let _ = write!(script.text, "\nif begin {index} {when}; then\n{body}fi\n");
@@ -201,20 +203,18 @@ fn takes_command(word: &str) -> bool {
     })
 }
 
-/// Says in the log that nothing is done. A job that would go wrong without the step was refused before.
-fn unsupported_body(index: u32, action: &StepAction) -> String {
-    let told = support::ignored_step(action).unwrap_or_default();
-    format!("  printf '%s\\n' {}\n  close {index} 0\n", quote(told))
+fn ask_body(index: u32) -> String {
+    format!("  ask {index}\n  close {index} \"$code\"\n")
 }
 
 fn checkout_body(index: u32, path: Option<&str>) -> String {
     match CheckoutPlace::of(path) {
-        CheckoutPlace::Work => format!("  ask {index} checkout\n  close {index} \"$code\"\n"),
+        CheckoutPlace::Work => ask_body(index),
         CheckoutPlace::Elsewhere => {
             let place = directory(path);
             let tree = format!("\"$dir/tree.{index}\"");
             format!(
-                "  ask {index} checkout\n  if [ \"$code\" = 0 ]; then\n    mkdir -p {place} && cp -a {tree}/. {place}/ || code=1\n  fi\n  rm -rf {tree} 2>/dev/null\n  close {index} \"$code\"\n"
+                "  ask {index}\n  if [ \"$code\" = 0 ]; then\n    mkdir -p {place} && cp -a {tree}/. {place}/ || code=1\n  fi\n  rm -rf {tree} 2>/dev/null\n  close {index} \"$code\"\n"
             )
         }
     }
@@ -529,7 +529,7 @@ mod tests {
             .stdout(std::process::Stdio::piped())
             .spawn()
             .unwrap();
-        let answers = "7 1 no\n0 0 HEAD is  at \\1 'x'\n";
+        let answers = "7 1 no\n7 - no\n0 - one  line\n0 0 HEAD is  at \\1 'x'\n";
         std::fs::write(dir.path().join("answer"), answers).unwrap();
         let output = child.wait_with_output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
@@ -537,7 +537,7 @@ mod tests {
         let text = text.replace(&format!("\x1b]7770;{markers};"), "<");
         assert_eq!(
             text.replace("\x07\n", ">"),
-            "<start;0><ask;0;checkout>HEAD is  at \\1 'x'\n<end;0;0><start;1>after\n<end;1;0>"
+            "<start;0><ask;0>one  line\nHEAD is  at \\1 'x'\n<end;0;0><start;1>after\n<end;1;0>"
         );
     }
 

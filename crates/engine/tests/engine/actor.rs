@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use executor::{Check, Executor, ExecutorError, Exit, JobDir, Launch, Place};
+use executor::{Archive, Check, Executor, ExecutorError, Exit, JobDir, Launch, Place};
 use model::AttemptKey;
 use tokio::sync::watch;
 
@@ -214,6 +214,14 @@ impl Executor for Actor {
             Some(Ok(exit)) => Ok(exit),
             Some(Err(())) | None => Err(ExecutorError::Vanished),
         }
+    }
+
+    async fn take(&self, _: &JobDir, _: &str) -> Result<Option<Archive>, ExecutorError> {
+        Ok(None)
+    }
+
+    async fn put(&self, _: &JobDir, _: &str, _: Archive) -> Result<(), ExecutorError> {
+        Err(ExecutorError::Rejected("a stage has no files".to_owned()))
     }
 
     async fn stop(&self, dir: &JobDir, _grace: Duration) -> Result<(), ExecutorError> {

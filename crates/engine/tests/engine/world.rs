@@ -261,6 +261,7 @@ async fn start(
         store: Store::open(&database).await.unwrap(),
         logs: Logs::new(dir.path().join("logs")),
         keys: Keyring::parse(key).unwrap_or_default(),
+        blobs: store::Blobs::new(dir.path().join("blobs")),
         source: Source::new(SourceSettings::new(dir.path().join("mirrors"))),
         forges: vec![Arc::new(forge.clone())],
         executors: vec![Arc::new(Actor(stage.clone()))],

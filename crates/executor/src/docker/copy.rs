@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fs::{self, Metadata};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,14 +11,13 @@ use bollard::errors::Error;
 use bollard::query_parameters::{
     DownloadFromContainerOptionsBuilder, UploadToContainerOptionsBuilder,
 };
-use bytes::Bytes;
 use futures_util::StreamExt;
 use rustix::fs::OFlags;
-use tar::{Builder, EntryType, Header};
-use tokio::sync::mpsc;
+use tar::Builder;
 
 use super::daemon::Daemon;
 use super::trouble::{Failure, Trouble};
+use crate::archive::{self, Owner};
 use crate::{ExecutorError, JobDir};
 
 /// A folder of ours, and what becomes of it in a container.
@@ -102,37 +101,32 @@ pub(super) async fn upload(
         return Ok(seen);
     }
 
-    let (sender, chunks) = mpsc::channel(4);
-    // It ends by itself when the request does: nobody takes its chunks then.
-    let writer = tokio::task::spawn_blocking(move || {
-        let archive = Chunks {
-            sender: sender.clone(),
-        };
-        let written = write(news, io::BufWriter::with_capacity(CHUNK_BYTES, archive));
-        if let Err(error) = &written {
-            // The daemon must not take what there is for the whole.
-            let _ = sender.blocking_send(Err(io::Error::new(error.kind(), "archive cut short")));
-        }
-        written
-    });
-    let body =
-        bollard::body_try_stream(futures_util::stream::unfold(chunks, async |mut chunks| {
-            chunks.recv().await.map(|chunk| (chunk, chunks))
-        }));
-    let options = UploadToContainerOptionsBuilder::default().path("/").build();
-    let uploaded = daemon
-        .docker
-        .clone()
-        .with_timeout(UPLOAD_BOUND)
-        .upload_to_container(container, Some(options), body)
-        .await;
-    match writer.await.map_err(io::Error::from).flatten() {
+    let (written, uploaded) = send(daemon, container, move |archive| write(news, archive)).await;
+    match written {
         // Nobody took its chunks: what the daemon said is the reason.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(failed(&root, error)),
         Ok(()) | Err(_) => uploaded.map(|()| seen).map_err(|error| {
             Failure::new("could not copy the job's files into its container", &error)
         }),
     }
+}
+
+/// Lets the daemon unpack at `/` of a container what `write` writes, on a thread that may block. How the
+/// writing went, and the unpacking.
+pub(super) async fn send(
+    daemon: &Daemon,
+    container: &str,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()> + Send + 'static,
+) -> (io::Result<()>, Result<(), Error>) {
+    let (archive, written) = archive::written(write);
+    let options = UploadToContainerOptionsBuilder::default().path("/").build();
+    let uploaded = daemon
+        .docker
+        .clone()
+        .with_timeout(UPLOAD_BOUND)
+        .upload_to_container(container, Some(options), bollard::body_try_stream(archive))
+        .await;
+    (written.await.map_err(io::Error::from).flatten(), uploaded)
 }
 
 /// Everything in `folder` as it is now, as if it had been copied.
@@ -235,83 +229,25 @@ fn append(archive: &mut Builder<impl Write>, folder: &Folder, path: &Path) -> io
     let below = path
         .strip_prefix(&folder.from)
         .expect("only what is in the folder was listed");
-    let name = Path::new(&folder.to).join(below);
-    let metadata = fs::symlink_metadata(path)?;
-    let kind = metadata.file_type();
-    let mut header = Header::new_gnu();
-    header.set_metadata(&metadata);
-    header.set_uid(folder.uid.into());
-    header.set_gid(folder.gid.into());
-    if kind.is_file() {
-        let file = fs::OpenOptions::new()
-            .read(true)
-            .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
-            .open(path)?;
-        // A file that grows meanwhile must not run over the size that its header has.
-        let size = metadata.len();
-        archive.append_data(&mut header, name, Exactly { left: size, file })
-    } else if kind.is_symlink() {
-        header.set_size(0);
-        archive.append_link(&mut header, name, fs::read_link(path)?)
-    } else if kind.is_dir() {
-        header.set_size(0);
-        archive.append_data(&mut header, name, io::empty())
-    } else if kind.is_fifo() {
-        header.set_entry_type(EntryType::Fifo);
-        header.set_size(0);
-        archive.append_data(&mut header, name, io::empty())
-    } else {
-        Ok(())
-    }
-}
-
-/// Reads as many bytes of a file as its header has promised, or fails.
-struct Exactly {
-    left: u64,
-    file: fs::File,
-}
-
-impl Read for Exactly {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let most = usize::try_from(self.left)
-            .unwrap_or(usize::MAX)
-            .min(into.len());
-        if most == 0 {
-            return Ok(0);
-        }
-        let read = self.file.read(&mut into[..most])?;
-        if read == 0 {
-            return Err(io::Error::other("a file shrank while it was copied"));
-        }
-        self.left -= read as u64;
-        Ok(read)
-    }
-}
-
-const CHUNK_BYTES: usize = 256 * 1024;
-
-/// What is written becomes chunks of a request's body.
-struct Chunks {
-    sender: mpsc::Sender<io::Result<Bytes>>,
-}
-
-impl Write for Chunks {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.sender
-            .blocking_send(Ok(Bytes::copy_from_slice(bytes)))
-            .map_err(|_| io::ErrorKind::BrokenPipe)?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+    let owner = Owner {
+        uid: folder.uid,
+        gid: folder.gid,
+    };
+    archive::append(
+        archive,
+        path,
+        &Path::new(&folder.to).join(below),
+        Some(owner),
+    )
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::os::unix::fs::symlink;
+
+    use tar::EntryType;
+
+    use super::*;
 
     #[test]
     fn only_what_changed_is_copied_again() {

@@ -18,6 +18,7 @@ use super::daemon::{Daemon, Maker};
 use super::exit::{self, State};
 use super::image::Image;
 use super::pump::Copied;
+use super::reach::Inside;
 use super::spec::{self, Files};
 use super::trouble::{self, Failure, Trouble};
 use super::{Shared, Sharing};
@@ -117,6 +118,13 @@ impl Creation {
             .await?;
         let working_directory =
             spec::working_directory(&self.launch.working_directory, &identity.home)?;
+        Inside {
+            home: identity.home.clone(),
+            working_directory: working_directory.clone(),
+            uid: identity.uid,
+            gid: identity.gid,
+        }
+        .write(&self.dir)?;
         let mut body = spec::container(
             &self.dir,
             &self.spec,

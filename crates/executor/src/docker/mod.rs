@@ -4,7 +4,8 @@
 //! started (`creation`), waited for (`exit`), tidied up after (`leftovers`) and removed. The job's
 //! folder is mounted in the container, so its output never passes through the daemon. Where the daemon
 //! can't see this machine's files, they are copied in and the output is read from the container's log
-//! (`copy`, `pump`).
+//! (`copy`, `pump`). What a step keeps or gets goes through the daemon in any case (`reach`): it alone sees
+//! all of a container's files.
 //!
 //! Nothing about a job is kept in memory only: the container's name and labels say whose it is, and
 //! the job's folder says how its files are shared. So a new server takes up what an old one started.
@@ -18,6 +19,7 @@ mod leftovers;
 mod locks;
 mod progress;
 mod pump;
+mod reach;
 mod spec;
 mod trouble;
 mod user;
@@ -43,7 +45,7 @@ use self::locks::Locks;
 use self::pump::Pumps;
 use self::trouble::{Failure, Trouble};
 use self::user::Identities;
-use crate::{Check, Executor, ExecutorError, Exit, JobDir, Launch, Place};
+use crate::{Archive, Check, Executor, ExecutorError, Exit, JobDir, Launch, Place};
 
 /// How to reach a daemon, and how to use it.
 #[derive(Clone, Debug)]
@@ -168,6 +170,14 @@ impl Executor for DockerExecutor {
 
     async fn wait(&self, dir: &JobDir) -> Result<Exit, ExecutorError> {
         self.shared.wait(dir).await
+    }
+
+    async fn take(&self, dir: &JobDir, path: &str) -> Result<Option<Archive>, ExecutorError> {
+        self.shared.take(dir, path).await
+    }
+
+    async fn put(&self, dir: &JobDir, path: &str, archive: Archive) -> Result<(), ExecutorError> {
+        self.shared.put(dir, path, archive).await
     }
 
     async fn stop(&self, dir: &JobDir, grace: Duration) -> Result<(), ExecutorError> {

@@ -22,6 +22,7 @@ mod holder;
 mod mounts;
 mod order;
 mod process;
+mod reach;
 mod root;
 pub mod shim;
 
@@ -40,7 +41,7 @@ use tokio::process::{Child, Command};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use crate::{Check, Executor, ExecutorError, Exit, JobDir, Launch, Limits, Place};
+use crate::{Archive, Check, Executor, ExecutorError, Exit, JobDir, Launch, Limits, Place};
 use groups::Hierarchies;
 use holder::Holder;
 use order::{Files, Order, Reply};
@@ -58,7 +59,7 @@ pub struct NativeSettings {
     pub jobs: PathBuf,
     /// This server's name among those that share `jobs`.
     pub namespace: String,
-    /// How to start a program that calls [`shim::main`] with its last argument, which is appended
+    /// How to start a program that calls [`shim::main`] with its last arguments, which are appended
     /// here: `[<this program>, "shim"]`.
     pub shim: Vec<OsString>,
     /// What jobs must not see of this machine, beside `/home`, `/root`, `/run`, `/tmp` and
@@ -222,6 +223,14 @@ impl Executor for NativeExecutor {
             .read_exit()?
             .or_else(|| dir.exit_code().map(Exit::Code))
             .ok_or(ExecutorError::Vanished)
+    }
+
+    async fn take(&self, dir: &JobDir, path: &str) -> Result<Option<Archive>, ExecutorError> {
+        reach::take(&self.settings.shim, dir, path).await
+    }
+
+    async fn put(&self, dir: &JobDir, path: &str, archive: Archive) -> Result<(), ExecutorError> {
+        reach::put(&self.settings.shim, dir, path, archive).await
     }
 
     async fn stop(&self, dir: &JobDir, grace: Duration) -> Result<(), ExecutorError> {

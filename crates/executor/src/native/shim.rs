@@ -1,4 +1,5 @@
-//! What `popsicle shim <job dir>` runs: it holds one job, and writes down how it exited.
+//! What `popsicle shim <job dir>` runs: it holds one job, and writes down how it exited. (Given more words,
+//! it reaches into a job that another holds.)
 //!
 //! It is a process of its own so that the server can end, crash and be replaced while jobs run. So it
 //! is plain and small: one thread, no runtime, and nothing to do but to wait once the job is started.
@@ -12,13 +13,13 @@
 //!    namespace before the shim hears of it; when the shim ends, the kernel ends that process.
 //! 4. It tells the executor, waits, writes the exit.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 
@@ -79,21 +80,32 @@ impl ShimError {
     }
 }
 
-/// Holds the job of the directory `dir` until it has exited.
+/// Does what the executor asked for with these arguments, and returns the exit code: given a job's
+/// directory, it holds that job until it has exited; given more, it takes files out of the job or puts some
+/// in ([`super::reach`]).
 ///
-/// The caller must have started no thread yet: the kernel makes user namespaces for nobody else.
+/// The caller must have started no thread yet: the kernel lets nobody else into user namespaces.
 ///
 /// # Errors
 /// Whatever kept the job from starting, which has been told to the executor by then, or its exit from
 /// being written down.
-pub fn main(dir: &Path) -> Result<(), ShimError> {
+pub fn main(words: &[OsString]) -> Result<u8, ShimError> {
+    let dir = words.first().map(PathBuf::from).unwrap_or_default();
     let key = dir.file_name().and_then(OsStr::to_str).unwrap_or_default();
     let (Ok(key), Some(jobs)) = (key.parse(), dir.parent()) else {
         return Err(ShimError::Stray);
     };
     let dir = JobDir::new(jobs, key);
-    check_lock(&dir)?;
-    let started = start(&dir);
+    match words {
+        [_] => hold(&dir).map(|()| 0),
+        [_, verb, path] => super::reach::main(&dir, verb, path),
+        _ => Err(ShimError::Stray),
+    }
+}
+
+fn hold(dir: &JobDir) -> Result<(), ShimError> {
+    check_lock(dir)?;
+    let started = start(dir);
     let reply = match &started {
         Ok(_) => Reply::Started,
         Err(error) => error.reply(),

@@ -14,4 +14,5 @@ mod images;
 mod jobs;
 mod outages;
 mod podman;
+mod reach;
 mod world;

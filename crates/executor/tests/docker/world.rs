@@ -317,8 +317,8 @@ fn busybox() -> Vec<u8> {
             .unwrap();
     }
     for applet in [
-        "cat", "echo", "head", "id", "kill", "ls", "mkdir", "ps", "pwd", "readlink", "seq", "sh",
-        "sleep", "stat", "tail", "touch", "true", "wc",
+        "cat", "chmod", "echo", "head", "id", "kill", "ln", "ls", "mkdir", "ps", "pwd", "readlink",
+        "seq", "sh", "sleep", "stat", "tail", "touch", "true", "wc",
     ] {
         let mut header = tar::Header::new_gnu();
         header.set_entry_type(tar::EntryType::Symlink);

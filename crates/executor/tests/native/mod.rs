@@ -10,6 +10,7 @@ mod confinement;
 mod faults;
 mod life;
 mod limits;
+mod reach;
 mod view;
 mod world;
 

@@ -13,7 +13,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 /// How long anything may take before a test fails; nothing here is about time.
-const BOUND: Duration = Duration::from_secs(60);
+pub const BOUND: Duration = Duration::from_secs(60);
 
 /// No two jobs of one test run have the same number.
 static JOBS: AtomicU32 = AtomicU32::new(1);

@@ -1,6 +1,7 @@
 //! The commands, a file each: its arguments, and `run`, which carries it out.
 
 pub mod approve;
+pub mod artifacts;
 pub mod cancel;
 pub mod completions;
 pub mod config;
@@ -21,6 +22,7 @@ pub mod secret;
 pub mod send_webhook;
 pub mod serve;
 pub mod shim;
+pub mod tests;
 pub mod token;
 pub mod watch;
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use engine::{Engine, EngineTasks, SystemWorld};
 use rustix::fs::FlockOperation;
 use server::{Auth, ServerSettings};
-use store::{Keyring, Logs, Store};
+use store::{Blobs, Keyring, Logs, Store};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -173,6 +173,7 @@ async fn start_engine(
     let parts = engine::Parts {
         store,
         logs: Logs::new(settings.data_dir.join("logs")),
+        blobs: Blobs::new(settings.data_dir.join("blobs")),
         source: wiring::source(settings, settings.data_dir.join("mirrors"))
             .hosting(wiring::hosting(settings, address)?),
         keys,

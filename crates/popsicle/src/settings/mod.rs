@@ -84,6 +84,16 @@ pub struct Settings {
     pub reconcile_interval: Sourced<Duration>,
     /// How much output a job may write, in bytes.
     pub log_limit_bytes: Sourced<u64>,
+    /// How much a step may keep, in bytes.
+    pub step_storage_limit_bytes: Sourced<u64>,
+    /// How much all caches may take, in bytes.
+    pub cache_limit_bytes: Sourced<u64>,
+    /// How long artifacts are kept.
+    pub artifact_retention: Sourced<Duration>,
+    /// How long workspaces are kept.
+    pub workspace_retention: Sourced<Duration>,
+    /// How long caches are kept that no job asks for.
+    pub cache_retention: Sourced<Duration>,
     /// How long a job may take.
     pub job_timeout: Sourced<Duration>,
     /// How much memory a job may use, in bytes.
@@ -234,6 +244,31 @@ impl Settings {
                 LOG_LIMIT,
                 log_limit_bytes,
                 bytesize::ByteSize(self.log_limit_bytes.value)
+            ),
+            plain!(
+                STEP_STORAGE_LIMIT,
+                step_storage_limit_bytes,
+                bytesize::ByteSize(self.step_storage_limit_bytes.value)
+            ),
+            plain!(
+                CACHE_LIMIT,
+                cache_limit_bytes,
+                bytesize::ByteSize(self.cache_limit_bytes.value)
+            ),
+            plain!(
+                ARTIFACT_RETENTION,
+                artifact_retention,
+                span(&self.artifact_retention)
+            ),
+            plain!(
+                WORKSPACE_RETENTION,
+                workspace_retention,
+                span(&self.workspace_retention)
+            ),
+            plain!(
+                CACHE_RETENTION,
+                cache_retention,
+                span(&self.cache_retention)
             ),
             plain!(JOB_TIMEOUT, job_timeout, span(&self.job_timeout)),
             plain!(

@@ -96,6 +96,11 @@ fn resolve(sources: &Sources<'_>) -> Result<Settings, SettingsError> {
         max_retries: sources.value(&table::MAX_RETRIES, value::count)?,
         reconcile_interval: sources.value(&table::RECONCILE_INTERVAL, value::duration)?,
         log_limit_bytes: sources.value(&table::LOG_LIMIT, value::size)?,
+        step_storage_limit_bytes: sources.value(&table::STEP_STORAGE_LIMIT, value::size)?,
+        cache_limit_bytes: sources.value(&table::CACHE_LIMIT, value::size)?,
+        artifact_retention: sources.value(&table::ARTIFACT_RETENTION, value::duration)?,
+        workspace_retention: sources.value(&table::WORKSPACE_RETENTION, value::duration)?,
+        cache_retention: sources.value(&table::CACHE_RETENTION, value::duration)?,
         job_timeout: sources.value(&table::JOB_TIMEOUT, value::duration)?,
         job_memory_bytes: sources
             .value(&table::JOB_MEMORY, |text| value::limit(text, value::memory))?,

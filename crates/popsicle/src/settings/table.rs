@@ -377,6 +377,56 @@ table! {
         help: "How much output a job may write before it is ended",
         default: Default::Text("512MiB"),
     };
+    /// How much a step may keep.
+    STEP_STORAGE_LIMIT = Row {
+        name: "step_storage_limit",
+        flag: Some("step-storage-limit"),
+        env: &[same("POPSICLE_STEP_STORAGE_LIMIT")],
+        scope: Scope::Jobs,
+        value_name: Some("SIZE"),
+        help: "How much one step may keep: artifacts, test results, a cache, a layer of a workspace",
+        default: Default::Text("10GiB"),
+    };
+    /// How much all caches may take.
+    CACHE_LIMIT = Row {
+        name: "cache_limit",
+        flag: Some("cache-limit"),
+        env: &[same("POPSICLE_CACHE_LIMIT")],
+        scope: Scope::Jobs,
+        value_name: Some("SIZE"),
+        help: "How much all caches may take together; the least recently used go first",
+        default: Default::Text("20GiB"),
+    };
+    /// How long artifacts are kept.
+    ARTIFACT_RETENTION = Row {
+        name: "artifact_retention",
+        flag: Some("artifact-retention"),
+        env: &[same("POPSICLE_ARTIFACT_RETENTION")],
+        scope: Scope::Serve,
+        value_name: Some("DURATION"),
+        help: "How long artifacts are kept after the end of their job",
+        default: Default::Text("720h"),
+    };
+    /// How long workspaces are kept.
+    WORKSPACE_RETENTION = Row {
+        name: "workspace_retention",
+        flag: Some("workspace-retention"),
+        env: &[same("POPSICLE_WORKSPACE_RETENTION")],
+        scope: Scope::Serve,
+        value_name: Some("DURATION"),
+        help: "How long workspaces are kept after the end of the job that made them, for reruns",
+        default: Default::Text("360h"),
+    };
+    /// How long caches are kept that no job asks for.
+    CACHE_RETENTION = Row {
+        name: "cache_retention",
+        flag: Some("cache-retention"),
+        env: &[same("POPSICLE_CACHE_RETENTION")],
+        scope: Scope::Serve,
+        value_name: Some("DURATION"),
+        help: "How long caches are kept that no job asks for",
+        default: Default::Text("360h"),
+    };
     /// How long a job may take.
     JOB_TIMEOUT = Row {
         name: "job_timeout",

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use api::{Cursor, Job, JobStreamEvent, JobStreamQuery, JobView, Limit, PageQuery};
+use api::{AttemptQuery, Job, JobStreamEvent, JobStreamQuery, JobView, PageQuery};
 use axum::Json;
 use axum::extract::{OriginalUri, State};
 use axum::response::Response;
@@ -41,7 +41,7 @@ pub(crate) async fn steps(
     State(engine): State<Engine>,
     Path(path): Path<JobPath>,
     uri: OriginalUri,
-    Query(query): Query<StepsQuery>,
+    Query(query): Query<AttemptQuery>,
 ) -> Result<Response, ApiError> {
     let job = of_pipeline(&engine, path).await?;
     let attempt = logs::attempt(&job, query.attempt)?;
@@ -51,16 +51,18 @@ pub(crate) async fn steps(
     Ok(page::answer(&uri, found, view::step))
 }
 
-/// The query of `GET …/steps`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct StepsQuery {
-    #[serde(default)]
-    attempt: Option<u32>,
-    #[serde(default)]
-    limit: Option<Limit>,
-    #[serde(default)]
-    cursor: Option<Cursor>,
+/// `GET /pipelines/{pipeline}/jobs/{job}/tests`
+pub(crate) async fn tests(
+    State(engine): State<Engine>,
+    Path(path): Path<JobPath>,
+    uri: OriginalUri,
+    Query(query): Query<AttemptQuery>,
+) -> Result<Response, ApiError> {
+    let job = of_pipeline(&engine, path).await?;
+    let attempt = logs::attempt(&job, query.attempt)?;
+    let page = page::wanted(query.limit, query.cursor);
+    let found = engine.store().test_results(job.id, attempt, &page).await?;
+    Ok(page::answer(&uri, found, view::test_result))
 }
 
 /// `POST /pipelines/{pipeline}/jobs/{job}/approve`

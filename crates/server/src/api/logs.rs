@@ -332,8 +332,8 @@ fn text(body: Body) -> Response {
     (headers, body).into_response()
 }
 
-/// 416: the log ends before the first byte that was asked for.
-fn beyond(length: u64) -> Response {
+/// 416: it ends before the first byte that was asked for.
+pub(super) fn beyond(length: u64) -> Response {
     let error = ApiError::new(
         StatusCode::RANGE_NOT_SATISFIABLE,
         "range_not_satisfiable",
@@ -343,7 +343,7 @@ fn beyond(length: u64) -> Response {
 }
 
 /// Reading files blocks, so it has its own threads.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, EngineError> {
     match tokio::task::spawn_blocking(work).await {

@@ -1,5 +1,6 @@
 //! The REST API, a file per noun.
 
+pub(crate) mod artifacts;
 pub(crate) mod builds;
 pub(crate) mod contexts;
 pub(crate) mod events;

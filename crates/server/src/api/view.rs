@@ -102,6 +102,18 @@ pub(crate) fn step(step: store::Step) -> api::Step {
     }
 }
 
+/// What a test said of itself.
+pub(crate) fn test_result(test: store::TestResult) -> api::TestResult {
+    api::TestResult {
+        classname: test.classname,
+        name: test.name,
+        file: test.file,
+        result: test.outcome.as_str().to_owned(),
+        duration_us: test.duration_us,
+        message: test.message,
+    }
+}
+
 /// A runner.
 pub(crate) fn runner(runner: store::Runner) -> api::Runner {
     api::Runner {

@@ -9,6 +9,7 @@ mod events;
 mod git;
 mod hooks;
 mod jobs;
+mod kept;
 mod logs;
 mod manners;
 mod pages;

@@ -63,6 +63,7 @@ impl Ci {
                 .unwrap(),
             logs: Logs::new(at("logs")),
             keys: Keyring::parse(&"0123456789abcdef".repeat(2)).unwrap(),
+            blobs: store::Blobs::new(at("blobs")),
             source: Source::new(SourceSettings {
                 mirrors: at("mirrors"),
                 credentials: Vec::new(),

@@ -8,6 +8,7 @@ mod attempts;
 mod concurrency;
 mod creation;
 mod history;
+mod kept;
 mod lists;
 mod logs;
 mod memory;

@@ -15,7 +15,7 @@ use model::{
     CancelReason, EventId, GitRef, Origin, ParameterValue, PipelineId, RepoName, Trigger,
     TriggerKind,
 };
-use store::{Keyring, Logs, Store};
+use store::{Blobs, Keyring, Logs, Store};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -152,6 +152,7 @@ async fn start(
         logs: Logs::new(scratch.path().join("logs")),
         // Secrets are kept by a server.
         keys: Keyring::default(),
+        blobs: Blobs::new(scratch.path().join("blobs")),
         source: wiring::source(settings, scratch.path().join("mirrors")),
         forges: Vec::new(),
         executors: wiring::executors(settings, &jobs, scratch.namespace(), hidden)?,

@@ -1,4 +1,4 @@
-//! What the engine does while a step waits for it: so far, laying out the code.
+//! `checkout`: lays out the code.
 //!
 //! Each stage leaves a trace in the attempt's folder and can be done again, because the server may be
 //! killed between any two of them and the step still waits. The code is first laid out in a folder
@@ -6,110 +6,64 @@
 //! own: the git of a killed server may still write to the last one.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use executor::JobDir;
-use model::{Fault, FaultKind, StepAction, StepSpec, Trigger};
+use model::FaultKind;
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
-use source::{Source, SourceError};
-use tokio_util::sync::CancellationToken;
+use source::SourceError;
 
-use super::chain;
-use super::script::CheckoutPlace;
+use super::super::script::CheckoutPlace;
+use super::{Asked, Problem, Said};
 
-/// What came of a step's question.
-#[derive(Debug)]
-pub(crate) enum Answer {
-    /// It was done, or the log says why it could not be and the step fails.
-    Given,
-    /// It could not be, and that is no fault of the job's.
-    Fault(Fault),
-}
-
-/// A checkout step that waits.
-#[derive(Debug)]
-pub(crate) struct Checkout {
-    pub(crate) source: Source,
-    pub(crate) trigger: Trigger,
-    pub(crate) index: u32,
-    pub(crate) step: StepSpec,
-    pub(crate) dir: JobDir,
-    /// The name of the folder that the code is first laid out in; never used before.
-    pub(crate) tree: String,
-    /// Ends it early. Then it is still to be awaited: what is under way in the job's folder is finished.
-    pub(crate) stop: CancellationToken,
-}
-
-enum Problem {
-    /// The user can mend it.
-    Users(String),
-    Ours(String),
-    /// Nobody waits for it any more.
-    Stopped,
-}
-
-impl From<io::Error> for Problem {
-    fn from(error: io::Error) -> Self {
-        Self::Ours(format!("the job's folder can't be used: {error}"))
-    }
-}
-
-impl From<SourceError> for Problem {
-    fn from(error: SourceError) -> Self {
-        let why = chain(&error);
-        if error.is_users() {
-            Self::Users(why)
-        } else {
-            Self::Ours(why)
-        }
-    }
-}
-
-impl Checkout {
-    /// Lays the code out, says so in the log, and lets the step go on.
-    pub(crate) async fn answer(self) -> Answer {
-        let (line, code, answer) = match self.lay_out().await {
-            Ok(head) => (format!("HEAD is now at {head}"), 0, Answer::Given),
-            Err(Problem::Stopped) => return Answer::Given,
-            Err(Problem::Users(why)) => {
-                (format!("error: can't check out: {why}"), 1, Answer::Given)
-            }
-            Err(Problem::Ours(why)) => {
-                let message = format!("can't check out: {why}");
-                let fault = Fault {
-                    kind: FaultKind::Source,
-                    message: message.clone(),
-                };
-                (format!("error: {message}"), 1, Answer::Fault(fault))
-            }
+impl Asked {
+    /// Lays the code out where the step wants it.
+    pub(super) async fn check_out(&self, path: Option<&str>) -> Result<Said, Problem> {
+        let checkout = Checkout {
+            asked: self,
+            target: match CheckoutPlace::of(path) {
+                CheckoutPlace::Work => self.dir.work(),
+                CheckoutPlace::Elsewhere => self.dir.io().join(format!("tree.{}", self.index)),
+            },
+            tree: format!("tree.{}", self.shared.world.uuid()),
         };
-        let replied = tokio::task::spawn_blocking(move || {
-            // The script itself says the line: once it runs, the log is its own.
-            reply(&self.dir.answer(), self.index, code, &line)
-        });
-        match replied.await {
-            Ok(Ok(())) => {}
-            // The script is gone, and its exit says the rest.
-            Ok(Err(error)) => tracing::debug!(%error, "nobody took the answer to a checkout"),
-            Err(panic) => tracing::error!(%panic, "answering a checkout failed"),
+        match checkout.lay_out().await {
+            Ok(head) => Ok(vec![format!("HEAD is now at {head}")]),
+            Err(Problem::Users(why)) => Err(Problem::Users(format!("can't check out: {why}"))),
+            Err(Problem::Ours(_, why)) => Err(Problem::Ours(
+                FaultKind::Source,
+                format!("can't check out: {why}"),
+            )),
+            Err(Problem::Stopped) => Err(Problem::Stopped),
         }
-        answer
     }
+}
 
+struct Checkout<'a> {
+    asked: &'a Asked,
+    /// Where the code goes.
+    target: PathBuf,
+    /// The name of the folder that the code is first laid out in; never used before.
+    tree: String,
+}
+
+impl Checkout<'_> {
     async fn lay_out(&self) -> Result<String, Problem> {
-        let done = self.dir.path().join(format!("laid-out.{}", self.index));
-        let target = self.target();
+        let done = self
+            .asked
+            .dir
+            .path()
+            .join(format!("laid-out.{}", self.asked.index));
+        let target = self.target.clone();
         if let Some((tree, head)) = read_trace(&done) {
             // An earlier server got this far.
-            let tree = self.dir.path().join(tree);
+            let tree = self.asked.dir.path().join(tree);
             blocking(move || move_into(&tree, &target)).await?;
             return Ok(head);
         }
-        let tree = self.dir.path().join(&self.tree);
+        let tree = self.asked.dir.path().join(&self.tree);
         let laid_out = self.lay_out_in(&tree).await;
         if laid_out.is_err() {
             // On a full disk half a tree would keep it full.
@@ -132,38 +86,20 @@ impl Checkout {
 
     /// Lays the code out in a new folder, if there is room for it where the step wants it.
     async fn lay_out_in(&self, tree: &Path) -> Result<String, Problem> {
-        let (fresh, target) = (tree.to_owned(), self.target());
+        let (fresh, target) = (tree.to_owned(), self.target.clone());
         blocking(move || {
             fs::create_dir(fresh)?;
             make_room(&target)
         })
         .await?;
+        let (shared, trigger) = (&self.asked.shared, &self.asked.claim.pipeline.trigger);
         let laid_out = async {
-            let code = self.source.fetch(&self.trigger).await?;
+            let code = shared.source.fetch(trigger).await?;
             Ok::<_, SourceError>(code.lay_out(tree).await?.head)
         };
         tokio::select! {
-            () = self.stop.cancelled() => Err(Problem::Stopped),
+            () = self.asked.stop.cancelled() => Err(Problem::Stopped),
             head = laid_out => Ok(head?),
-        }
-    }
-
-    fn target(&self) -> PathBuf {
-        let path = match &self.step.action {
-            StepAction::Checkout { path } => path.as_deref(),
-            StepAction::Run(_)
-            | StepAction::RestoreCache { .. }
-            | StepAction::SaveCache { .. }
-            | StepAction::StoreArtifacts { .. }
-            | StepAction::StoreTestResults { .. }
-            | StepAction::PersistToWorkspace { .. }
-            | StepAction::AttachWorkspace { .. }
-            | StepAction::AddSshKeys { .. }
-            | StepAction::SetupRemoteDocker { .. } => None,
-        };
-        match CheckoutPlace::of(path) {
-            CheckoutPlace::Work => self.dir.work(),
-            CheckoutPlace::Elsewhere => self.dir.io().join(format!("tree.{}", self.index)),
         }
     }
 }
@@ -231,30 +167,8 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, Problem> {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
-        Err(panic) => Err(Problem::Ours(panic.to_string())),
+        Err(panic) => Err(Problem::Ours(FaultKind::Source, panic.to_string())),
     }
-}
-
-/// What a FIFO takes in one piece, in bytes (`PIPE_BUF` of POSIX, 512 at least); the rest of a line is cut.
-const ANSWER: usize = 512;
-
-/// Writes the answer into the FIFO that the script reads, with what the script is to say of it.
-fn reply(fifo: &Path, index: u32, code: i32, line: &str) -> io::Result<()> {
-    // Fails at once if no script holds it open; a link or a plain file is not ours to write to.
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let mut file = File::options()
-        .write(true)
-        .custom_flags(flags.bits().cast_signed())
-        .open(fifo)?;
-    if !file.metadata()?.file_type().is_fifo() {
-        return Err(io::Error::other(
-            "the job put something else in the place of its FIFO",
-        ));
-    }
-    let mut answer = format!("{index} {code} {}", line.replace(['\n', '\r'], " "));
-    answer.truncate(answer.floor_char_boundary(ANSWER - 1));
-    answer.push('\n');
-    file.write_all(answer.as_bytes())
 }
 
 #[cfg(test)]
@@ -265,7 +179,7 @@ mod tests {
     fn why(problem: Result<(), Problem>) -> String {
         match problem {
             Err(Problem::Users(why)) => why,
-            Err(Problem::Ours(why)) => panic!("it is taken for our fault: {why}"),
+            Err(Problem::Ours(_, why)) => panic!("it is taken for our fault: {why}"),
             Err(Problem::Stopped) | Ok(()) => panic!("it is refused"),
         }
     }

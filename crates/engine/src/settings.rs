@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use executor::Limits;
+use source::orbs::OrbFolders;
 
 /// What the engine can be told; the binary makes it from its settings.
 #[derive(Clone, Debug)]
@@ -34,6 +35,8 @@ pub struct EngineSettings {
     pub public_url: Option<String>,
     /// The part of each plan to keep, for `popsicle run`.
     pub selection: Selection,
+    /// Where this machine keeps orbs, besides what a project brings along.
+    pub orbs: OrbFolders,
 }
 
 /// Which part of a plan to run; all of it by default.
@@ -62,6 +65,7 @@ impl EngineSettings {
             status_context: "ci/popsicle".to_owned(),
             public_url: None,
             selection: Selection::default(),
+            orbs: OrbFolders::default(),
         }
     }
 }

@@ -12,6 +12,8 @@ mod limits;
 mod never_panics;
 #[path = "suite/reuse.rs"]
 mod reuse;
+#[path = "suite/packing.rs"]
+mod packing;
 #[path = "suite/yaml.rs"]
 mod yaml;
 

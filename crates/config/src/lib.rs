@@ -76,6 +76,9 @@ pub struct Compiled {
     pub diagnostics: Vec<Diagnostic>,
     /// What does not run for this trigger.
     pub left_out: Vec<LeftOut>,
+    /// What a condition or a filter stands before, and is let in; a workflow of it may be left out for
+    /// another reason.
+    pub let_in: Vec<LetIn>,
 }
 
 /// A workflow or a job that does not run for the trigger in question.
@@ -86,6 +89,17 @@ pub struct LeftOut {
     /// The job; none if it is the whole workflow.
     pub job: Option<String>,
     /// Why: a lower-case fragment.
+    pub why: String,
+}
+
+/// A workflow or a job that a condition or a filter lets in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LetIn {
+    /// The workflow.
+    pub workflow: String,
+    /// The job; none if it is the whole workflow.
+    pub job: Option<String>,
+    /// What lets it in: a lower-case fragment.
     pub why: String,
 }
 
@@ -109,6 +123,7 @@ pub fn compile(files: &[SourceFile], inputs: &Inputs<'_>) -> Compiled {
     let mut diagnostics = Vec::new();
     let mut plan = Plan::default();
     let mut left_out = Vec::new();
+    let mut let_in = Vec::new();
     let mut owners = HashMap::new();
     let mut expansion = expand::Budget::default();
     let mut patterns = Patterns::default();
@@ -146,6 +161,7 @@ pub fn compile(files: &[SourceFile], inputs: &Inputs<'_>) -> Compiled {
                     expand::expand(&root, inputs, &mut expansion, &mut patterns, &mut problems)?;
                 let none_run = !expanded.left_out.is_empty();
                 left_out.append(&mut expanded.left_out);
+                let_in.append(&mut expanded.let_in);
                 schema::config(&expanded, &root, none_run, &mut patterns, &mut problems)
             })
             .map(|config| {
@@ -162,6 +178,7 @@ pub fn compile(files: &[SourceFile], inputs: &Inputs<'_>) -> Compiled {
             .unwrap_or_default();
         plan.schedules.extend(resolved.schedules);
         left_out.extend(resolved.left_out);
+        let_in.extend(resolved.let_in);
         for workflow in resolved.workflows {
             match owners.entry(workflow.spec.name.clone()) {
                 Entry::Vacant(_) if plan.workflows.len() >= MAX_WORKFLOWS => {
@@ -195,5 +212,6 @@ pub fn compile(files: &[SourceFile], inputs: &Inputs<'_>) -> Compiled {
         plan: (!has_errors).then_some(plan),
         diagnostics,
         left_out,
+        let_in,
     }
 }

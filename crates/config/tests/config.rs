@@ -10,10 +10,12 @@ mod language;
 mod limits;
 #[path = "suite/never_panics.rs"]
 mod never_panics;
-#[path = "suite/reuse.rs"]
-mod reuse;
+#[path = "suite/outcomes.rs"]
+mod outcomes;
 #[path = "suite/packing.rs"]
 mod packing;
+#[path = "suite/reuse.rs"]
+mod reuse;
 #[path = "suite/yaml.rs"]
 mod yaml;
 

@@ -35,7 +35,10 @@ impl ImportedOrbs {
     /// The references that are not at hand, sorted.
     pub fn missing(&self) -> Vec<String> {
         let asked = self.asked.borrow();
-        let missing = asked.iter().filter(|(_, found)| found.is_err());
+        let missing = asked.iter().filter(|(_, found)| match found {
+            Err(FindError::NotAtHand { .. } | FindError::Bad(_)) => true,
+            Ok(_) | Err(FindError::Changed { .. } | FindError::Source(_)) => false,
+        });
         missing.map(|(reference, _)| reference.clone()).collect()
     }
 }
@@ -54,5 +57,11 @@ impl config::Orbs for ImportedOrbs {
             }),
             Err(error) => Err(error.to_string()),
         }
+    }
+
+    fn remedy(&self, reference: &str) -> Option<String> {
+        let asked = self.asked.borrow();
+        let error = asked.get(reference)?.as_ref().err()?;
+        error.remedy(&reference.parse().ok()?)
     }
 }

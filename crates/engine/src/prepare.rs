@@ -16,7 +16,7 @@ use crate::persist::{Patience, persist};
 use crate::run::chain;
 use crate::settings::Selection;
 use crate::support;
-use crate::values;
+use crate::trigger_values;
 
 /// Why a pipeline has no jobs.
 struct NoPlan {
@@ -160,7 +160,7 @@ async fn plan(shared: &Shared, pipeline: &Pipeline) -> Result<(Plan, String), No
     let files = read_config(&tree, &pipeline.trigger).await?;
     let finder = OrbFinder::of_tree(&tree, &shared.settings.orbs).await?;
     // Compiling is work for the processor, bounded by the compiler's own limits, and reads the orbs.
-    let trigger = values::values(pipeline);
+    let trigger = trigger_values(pipeline.id, &pipeline.trigger);
     let parameters = pipeline.trigger.parameters.clone();
     let compiled = tokio::task::spawn_blocking(move || {
         let orbs = ImportedOrbs::new(finder);
@@ -168,6 +168,7 @@ async fn plan(shared: &Shared, pipeline: &Pipeline) -> Result<(Plan, String), No
             trigger: Some(&trigger),
             parameters: Some(&parameters),
             orbs: Some(&orbs),
+            ..Inputs::default()
         };
         config::compile(&files, &inputs)
     })
@@ -176,6 +177,7 @@ async fn plan(shared: &Shared, pipeline: &Pipeline) -> Result<(Plan, String), No
         plan,
         diagnostics,
         left_out,
+        let_in: _,
     } = compiled.map_err(|panic| NoPlan::ours(format!("the config compiler failed: {panic}")))?;
     let text = |severity| {
         let chosen = diagnostics

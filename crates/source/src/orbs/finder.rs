@@ -28,8 +28,16 @@ pub struct OrbFolders {
 /// Looks for the orbs of one project. Looking blocks: it must not be done where futures are polled.
 #[derive(Clone, Debug)]
 pub struct OrbFinder {
-    shelves: Vec<Shelf>,
+    places: Vec<Place>,
     lock: OrbLock,
+}
+
+/// A place to look at.
+#[derive(Clone, Debug)]
+struct Place {
+    shelf: Shelf,
+    /// Whether the project brings it along.
+    is_projects: bool,
 }
 
 /// An orb that is here.
@@ -60,7 +68,7 @@ pub enum FindError {
     /// It is here, and is not what the project pinned.
     #[error(
         "is not what `{LOCK_FILE}` pins: the text of {found} has the digest {sha256}, and {pinned} is \
-         expected; bring back the right text, or pin this one with `popsicle orb vendor --relock`"
+         expected"
     )]
     Changed {
         /// What was found.
@@ -73,6 +81,29 @@ pub enum FindError {
     /// A place can't be read.
     #[error("can't be read: {0}")]
     Source(#[from] SourceError),
+}
+
+impl FindError {
+    /// What people can do about it, if it is the answer to this reference.
+    pub fn remedy(&self, reference: &OrbReference) -> Option<String> {
+        match self {
+            Self::NotAtHand { pinned, .. } => {
+                let wanted = match pinned {
+                    Some(version) => reference.with_version(version.clone()),
+                    None => reference.clone(),
+                };
+                Some(format!(
+                    "`popsicle orb add {wanted}` fetches it, and `popsicle orb vendor` then brings it along \
+                     with the project"
+                ))
+            }
+            Self::Changed { .. } => Some(
+                "bring back the right text, or pin this one with `popsicle orb vendor --relock`"
+                    .to_owned(),
+            ),
+            Self::Bad(_) | Self::Source(_) => None,
+        }
+    }
 }
 
 /// Why a project's orbs can't be looked for.
@@ -122,9 +153,18 @@ impl OrbFinder {
         if lock.is_some_and(|text| text.len() > MAX_LOCK_BYTES) {
             return Err(ProjectError::LockTooLarge);
         }
-        let folder = |path: &Option<PathBuf>| path.clone().map(Shelf::Folder);
+        let folder = |path: &Option<PathBuf>| {
+            path.clone().map(|path| Place {
+                shelf: Shelf::Folder(path),
+                is_projects: false,
+            })
+        };
+        let vendored = Place {
+            shelf: vendored,
+            is_projects: true,
+        };
         Ok(Self {
-            shelves: folder(&folders.first)
+            places: folder(&folders.first)
                 .into_iter()
                 .chain([vendored])
                 .chain(folder(&folders.store))
@@ -133,10 +173,12 @@ impl OrbFinder {
         })
     }
 
-    /// The same without what the project pins.
+    /// The same for pinning anew: without what the project pins, and what it brings along is looked
+    /// through last.
     #[must_use]
-    pub fn unlocked(mut self) -> Self {
+    pub fn relocking(mut self) -> Self {
         self.lock = OrbLock::default();
+        self.places.sort_by_key(|shelf| shelf.is_projects);
         self
     }
 
@@ -159,7 +201,7 @@ impl OrbFinder {
             }) => reference.with_version(version.clone()),
             Some(Pin { version: None, .. }) | None => reference.clone(),
         };
-        for shelf in &self.shelves {
+        for Place { shelf, .. } in &self.places {
             let Some(exact) = newest(shelf, &wanted)? else {
                 continue;
             };
@@ -186,7 +228,7 @@ impl OrbFinder {
             });
         }
         let mut others = Vec::new();
-        for shelf in &self.shelves {
+        for Place { shelf, .. } in &self.places {
             others.extend(versions(shelf, reference)?);
         }
         others.sort_unstable_by(|one, other| other.cmp(one));
@@ -242,8 +284,7 @@ fn besides(pinned: Option<&OrbVersion>, others: &[OrbVersion]) -> String {
     }
     if !others.is_empty() {
         let shown: Vec<String> = others.iter().take(SHOWN).map(ToString::to_string).collect();
-        text.push_str(if pinned.is_some() { ", and of" } else { ": of" });
-        text.push_str(&format!(" its versions {} are here", shown.join(", ")));
+        text.push_str(&format!("; its versions here: {}", shown.join(", ")));
     }
     text
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use reqwest::redirect::Policy;
 use reqwest::{Client, Response};
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -12,6 +13,8 @@ use super::{MAX_ORB_BYTES, OrbReference, OrbVersion};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a fetch may take from its start to its end.
 const TIMEOUT: Duration = Duration::from_secs(60);
+/// How many addresses may lead to others.
+const MAX_REDIRECTS: usize = 5;
 /// The largest answer of a registry, in bytes: JSON writes a character of a text in up to six.
 const MAX_ANSWER_BYTES: usize = 6 * MAX_ORB_BYTES + 64 * 1024;
 /// What is asked of a registry.
@@ -108,6 +111,19 @@ impl OrbRegistry {
             .user_agent("popsicle")
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(TIMEOUT)
+            .redirect(Policy::custom(|attempt| {
+                let was_secret = attempt
+                    .previous()
+                    .last()
+                    .is_some_and(|url| url.scheme() == "https");
+                if was_secret && attempt.url().scheme() != "https" {
+                    attempt.error("it leads to an address that is not https")
+                } else if attempt.previous().len() > MAX_REDIRECTS {
+                    attempt.error("it leads from address to address")
+                } else {
+                    attempt.follow()
+                }
+            }))
             .build()
             .map_err(FetchError::Setup)?;
         Ok(Self { http, url })

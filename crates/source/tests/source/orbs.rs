@@ -91,7 +91,7 @@ fn a_reference_finds_the_newest_that_will_do() {
     assert_eq!(place.found(address), format!("{address}: by address"));
     assert_eq!(
         place.found("acme/tools@3"),
-        "is not at hand: of its versions 2.0.0, 1.10.1, 1.10.0, 1.9.0, dev:try are here"
+        "is not at hand; its versions here: 2.0.0, 1.10.1, 1.10.0, 1.9.0, dev:try"
     );
     assert_eq!(place.found("acme/nothing@1"), "is not at hand");
     let listed = OrbStore::new(place.temp.path().join("store")).list();
@@ -133,13 +133,13 @@ fn a_pinned_reference_stays_what_it_was() {
         refused.starts_with("is not what `.popsicle/orbs.lock` pins: the text of acme/tools@1.2.0"),
         "{refused}"
     );
-    let unlocked = place.finder().unlocked();
-    assert_eq!(told(&unlocked, "acme/tools@1"), "acme/tools@1.2.0: evil");
+    let anew = place.finder().relocking();
+    assert_eq!(told(&anew, "acme/tools@1"), "acme/tools@1.2.0: evil");
 
     fs::remove_dir_all(place.temp.path().join("first")).unwrap();
     fs::remove_file(place.temp.path().join("store/acme/tools@1.2.0.yml")).unwrap();
     let missing = place.found("acme/tools@1");
-    assert!(missing.contains("pins it to 1.2.0, and of its versions 1.3.0 are here"));
+    assert!(missing.contains("pins it to 1.2.0; its versions here: 1.3.0"));
     fs::write(place.project().join(LOCK_FILE), "nonsense").unwrap();
     let error = OrbFinder::of_folder(&place.project(), &place.folders()).unwrap_err();
     assert!(error.to_string().contains("line 1"), "{error}");

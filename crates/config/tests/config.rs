@@ -2,6 +2,8 @@
 
 #[path = "suite/bad_input.rs"]
 mod bad_input;
+#[path = "suite/conformance.rs"]
+mod conformance;
 #[path = "suite/corpus.rs"]
 mod corpus;
 #[path = "suite/language.rs"]

@@ -26,6 +26,7 @@ mod stories {
     mod logs;
     mod lsp;
     mod metrics;
+    mod orbs;
     mod output;
     mod pages;
     mod push;

@@ -13,6 +13,7 @@ pub mod list;
 pub mod logs;
 pub mod lsp;
 pub mod open;
+pub mod orb;
 pub mod repo;
 pub mod rerun;
 pub mod retry;

@@ -23,7 +23,7 @@ const KEPT: [(&str, &[&str]); 8] = [
     ("sqlx", &["store"]),
     ("saphyr-parser", &["config"]),
     ("maud", &["server"]),
-    ("reqwest", &["client", "forge"]),
+    ("reqwest", &["client", "forge", "source"]),
     ("clap", &["popsicle"]),
     ("tower-http", &["server"]),
 ];

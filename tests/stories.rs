@@ -27,6 +27,7 @@ mod stories {
     mod logs;
     mod lsp;
     mod metrics;
+    mod orbs;
     mod output;
     mod pages;
     mod push;

@@ -14,6 +14,9 @@ pub struct Inputs<'a> {
     pub parameters: Option<&'a BTreeMap<String, ParameterValue>>,
     /// Where imported orbs come from.
     pub orbs: Option<&'a dyn Orbs>,
+    /// Whether the conditions of workflows are passed over: the plan then has all workflows that the
+    /// config could ever have, for those who ask what is in it.
+    pub all_workflows: bool,
 }
 
 /// What is known of the trigger.
@@ -39,6 +42,12 @@ pub trait Orbs {
     /// Why it is not at hand, for people: a lower-case fragment that reads well after the orb's name
     /// (`is not at hand: …`).
     fn source(&self, reference: &str) -> Result<OrbSource, String>;
+
+    /// What people can do about an orb that was refused: a lower-case fragment.
+    fn remedy(&self, reference: &str) -> Option<String> {
+        let _ = reference;
+        None
+    }
 }
 
 /// One version of an orb, packed.

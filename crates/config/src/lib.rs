@@ -23,6 +23,7 @@ mod fault;
 pub mod ide;
 mod inputs;
 mod keys;
+mod pack;
 mod pattern;
 mod process;
 mod read;
@@ -39,6 +40,7 @@ use std::rc::Rc;
 pub use diagnostic::{Diagnostic, ErrorKind, MAX_EXCERPT_CHARS, Related, Severity, Span};
 pub use expand::{MAX_EXPANDED_BYTES, MAX_EXPANDED_NODES, MAX_MATRIX, MAX_NESTING, MAX_ORBS};
 pub use inputs::{Inputs, OrbSource, Orbs, TriggerValues};
+pub use pack::pack;
 pub use pattern::MAX_PATTERNS;
 pub use process::{Processed, process};
 pub use read::{MAX_DEPTH, MAX_FILE_BYTES, MAX_NODES, MAX_TEXT_BYTES};
@@ -75,6 +77,9 @@ pub struct Compiled {
     pub diagnostics: Vec<Diagnostic>,
     /// What does not run for this trigger.
     pub left_out: Vec<LeftOut>,
+    /// What a condition or a filter stands before, and is let in; a workflow of it may be left out for
+    /// another reason.
+    pub let_in: Vec<LetIn>,
 }
 
 /// A workflow or a job that does not run for the trigger in question.
@@ -85,6 +90,17 @@ pub struct LeftOut {
     /// The job; none if it is the whole workflow.
     pub job: Option<String>,
     /// Why: a lower-case fragment.
+    pub why: String,
+}
+
+/// A workflow or a job that a condition or a filter lets in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LetIn {
+    /// The workflow.
+    pub workflow: String,
+    /// The job; none if it is the whole workflow.
+    pub job: Option<String>,
+    /// What lets it in: a lower-case fragment.
     pub why: String,
 }
 
@@ -108,6 +124,7 @@ pub fn compile(files: &[SourceFile], inputs: &Inputs<'_>) -> Compiled {
     let mut diagnostics = Vec::new();
     let mut plan = Plan::default();
     let mut left_out = Vec::new();
+    let mut let_in = Vec::new();
     let mut owners = HashMap::new();
     let mut expansion = expand::Budget::default();
     let mut patterns = Patterns::default();
@@ -145,6 +162,7 @@ pub fn compile(files: &[SourceFile], inputs: &Inputs<'_>) -> Compiled {
                     expand::expand(&root, inputs, &mut expansion, &mut patterns, &mut problems)?;
                 let none_run = !expanded.left_out.is_empty();
                 left_out.append(&mut expanded.left_out);
+                let_in.append(&mut expanded.let_in);
                 schema::config(&expanded, &root, none_run, &mut patterns, &mut problems)
             })
             .map(|config| {
@@ -161,6 +179,7 @@ pub fn compile(files: &[SourceFile], inputs: &Inputs<'_>) -> Compiled {
             .unwrap_or_default();
         plan.schedules.extend(resolved.schedules);
         left_out.extend(resolved.left_out);
+        let_in.extend(resolved.let_in);
         for workflow in resolved.workflows {
             match owners.entry(workflow.spec.name.clone()) {
                 Entry::Vacant(_) if plan.workflows.len() >= MAX_WORKFLOWS => {
@@ -194,5 +213,6 @@ pub fn compile(files: &[SourceFile], inputs: &Inputs<'_>) -> Compiled {
         plan: (!has_errors).then_some(plan),
         diagnostics,
         left_out,
+        let_in,
     }
 }

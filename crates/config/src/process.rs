@@ -49,7 +49,7 @@ pub fn process(file: &SourceFile, inputs: &Inputs<'_>) -> Processed {
     }
 }
 
-fn yaml(root: &Node) -> String {
+pub(crate) fn yaml(root: &Node) -> String {
     let mut text = String::new();
     match &root.value {
         Value::Map(map) => write_map(map, 0, &mut text),

@@ -2,6 +2,8 @@
 
 #[path = "suite/bad_input.rs"]
 mod bad_input;
+#[path = "suite/conformance.rs"]
+mod conformance;
 #[path = "suite/corpus.rs"]
 mod corpus;
 #[path = "suite/language.rs"]
@@ -10,6 +12,10 @@ mod language;
 mod limits;
 #[path = "suite/never_panics.rs"]
 mod never_panics;
+#[path = "suite/outcomes.rs"]
+mod outcomes;
+#[path = "suite/packing.rs"]
+mod packing;
 #[path = "suite/reuse.rs"]
 mod reuse;
 #[path = "suite/yaml.rs"]

@@ -4,7 +4,7 @@
 //! token:
 //!
 //! - [`intake`](Engine::submit): a trigger becomes a stored pipeline, many in one transaction;
-//! - `prepare`: its tree is fetched, its config compiled, its jobs stored;
+//! - `prepare`: its tree is fetched, its config compiled with the `orbs` at hand, its jobs stored;
 //! - `schedule`: the loop that owns what runs, and starts what can;
 //! - `support`: what of a plan can't be run here;
 //! - `secrets`: what is kept for people, and given to the jobs that may have it;
@@ -26,6 +26,7 @@ mod handle;
 mod hosted;
 mod intake;
 mod logs;
+mod orbs;
 mod persist;
 mod prepare;
 mod recover;
@@ -44,7 +45,9 @@ pub use feed::{Feed, LogGrowth};
 pub use follow::LogFollow;
 pub use handle::{Engine, EngineTasks, Parts};
 pub use hosted::{Built, NewBuild};
+pub use orbs::ImportedOrbs;
 pub use secrets::{SecretInfo, Secrets};
 pub use settings::{EngineSettings, Selection};
 pub use source::{GitRequest, GitService};
+pub use values::trigger_values;
 pub use world::{SystemWorld, World};

@@ -5,16 +5,18 @@ use std::sync::Arc;
 
 use config::{Compiled, Inputs, LeftOut, Severity, SourceFile};
 use model::{JobUuid, OutcomeKind, PipelineId, Plan, RerunFrom, Status, Trigger, WorkflowSpec};
+use source::orbs::{OrbFinder, ProjectError};
 use source::{SourceError, Tree};
 use store::{Pipeline, StoreError};
 use tokio_util::sync::CancellationToken;
 
+use crate::ImportedOrbs;
 use crate::handle::Shared;
 use crate::persist::{Patience, persist};
 use crate::run::chain;
 use crate::settings::Selection;
 use crate::support;
-use crate::values;
+use crate::trigger_values;
 
 /// Why a pipeline has no jobs.
 struct NoPlan {
@@ -45,6 +47,15 @@ impl From<SourceError> for NoPlan {
             Self::users(reason)
         } else {
             Self::ours(reason)
+        }
+    }
+}
+
+impl From<ProjectError> for NoPlan {
+    fn from(error: ProjectError) -> Self {
+        match error {
+            ProjectError::Lock(_) | ProjectError::LockTooLarge => Self::users(chain(&error)),
+            ProjectError::Source(error) => error.into(),
         }
     }
 }
@@ -147,14 +158,17 @@ async fn plan(shared: &Shared, pipeline: &Pipeline) -> Result<(Plan, String), No
         shared.store.set_commit(pipeline.id, commit).await?;
     }
     let files = read_config(&tree, &pipeline.trigger).await?;
-    // Compiling is work for the processor alone, and bounded by the compiler's own limits.
-    let trigger = values::values(pipeline);
+    let finder = OrbFinder::of_tree(&tree, &shared.settings.orbs).await?;
+    // Compiling is work for the processor, bounded by the compiler's own limits, and reads the orbs.
+    let trigger = trigger_values(pipeline.id, &pipeline.trigger);
     let parameters = pipeline.trigger.parameters.clone();
     let compiled = tokio::task::spawn_blocking(move || {
+        let orbs = ImportedOrbs::new(finder);
         let inputs = Inputs {
             trigger: Some(&trigger),
             parameters: Some(&parameters),
-            orbs: None,
+            orbs: Some(&orbs),
+            ..Inputs::default()
         };
         config::compile(&files, &inputs)
     })
@@ -163,6 +177,7 @@ async fn plan(shared: &Shared, pipeline: &Pipeline) -> Result<(Plan, String), No
         plan,
         diagnostics,
         left_out,
+        let_in: _,
     } = compiled.map_err(|panic| NoPlan::ours(format!("the config compiler failed: {panic}")))?;
     let text = |severity| {
         let chosen = diagnostics

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use executor::Limits;
+use source::orbs::OrbFolders;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -47,6 +48,8 @@ pub struct EngineSettings {
     pub public_url: Option<String>,
     /// The part of each plan to keep, for `popsicle run`.
     pub selection: Selection,
+    /// Where this machine keeps orbs, besides what a project brings along.
+    pub orbs: OrbFolders,
 }
 
 /// Which part of a plan to run; all of it by default.
@@ -80,6 +83,7 @@ impl EngineSettings {
             status_context: "ci/popsicle".to_owned(),
             public_url: None,
             selection: Selection::default(),
+            orbs: OrbFolders::default(),
         }
     }
 }

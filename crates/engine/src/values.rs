@@ -4,18 +4,16 @@
 use std::collections::BTreeMap;
 
 use config::TriggerValues;
-use model::{ForgeKind, GitRef, Origin, ParameterValue, Trigger, TriggerKind};
-use store::Pipeline;
+use model::{ForgeKind, GitRef, Origin, ParameterValue, PipelineId, Trigger, TriggerKind};
 
 /// What is known of a pipeline's trigger.
-pub(crate) fn values(pipeline: &Pipeline) -> TriggerValues {
-    let trigger = &pipeline.trigger;
+pub fn trigger_values(id: PipelineId, trigger: &Trigger) -> TriggerValues {
     let mut values: BTreeMap<String, ParameterValue> = BTreeMap::new();
     let mut put = |name: &str, value: ParameterValue| {
         values.insert(name.to_owned(), value);
     };
-    put("id", pipeline.id.to_string().into());
-    put("number", ParameterValue::Integer(pipeline.id.0));
+    put("id", id.to_string().into());
+    put("number", ParameterValue::Integer(id.0));
     put("in_setup", ParameterValue::Boolean(false));
     put("trigger_source", source(trigger.kind).into());
     let (owner, name) = trigger

@@ -9,7 +9,7 @@ use model::ParameterValue;
 
 use crate::command::{
     approve, artifacts, cancel, completions, config, configure, context, doctor, hook, init, list,
-    logs, lsp, open, repo, rerun, retry, run, secret, send_webhook, serve, shim,
+    logs, lsp, open, orb, repo, rerun, retry, run, secret, send_webhook, serve, shim,
     tests as test_results, token, watch,
 };
 use crate::error::{Exit, Failure};
@@ -70,9 +70,12 @@ enum Command {
     /// Manage what opens a server that asks for tokens
     #[command(subcommand)]
     Token(token::TokenCommand),
-    /// Check a pipeline's config
+    /// Check and look into a pipeline's config
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Manage the orbs that configs import
+    #[command(subcommand)]
+    Orb(orb::OrbCommand),
     /// Write a first config for a project
     Init(init::InitArgs),
     /// Tell what works on this machine, what does not, and the mend
@@ -113,9 +116,8 @@ pub struct RunArgs {
     /// Run only this job, without the jobs that it requires
     #[arg(long, short, value_name = "NAME")]
     pub job: Option<String>,
-    /// Set a pipeline parameter; may be given several times
-    #[arg(long = "param", short, value_name = "NAME=VALUE", value_parser = parameter)]
-    pub parameters: Vec<(String, ParameterValue)>,
+    #[command(flatten)]
+    pub context: config::ContextArgs,
     /// Show the output of all jobs, not only of what fails
     #[arg(long, short)]
     pub verbose: bool,
@@ -186,7 +188,14 @@ impl Cli {
                 in_runtime(send_webhook::run(&args, &settings, out))
             }
             Command::Doctor(args) => in_runtime(doctor::run(&args, &global, out)),
-            Command::Config(command) => config::run(&command, out),
+            Command::Config(command) => {
+                let settings = load(global.and(command.given()), Scope::Configs)?;
+                config::run(&command, &settings, out)
+            }
+            Command::Orb(command) => {
+                let settings = load(global.and(command.given()), Scope::Configs)?;
+                in_runtime(orb::run(&command, &settings, out))
+            }
             Command::Init(args) => init::run(&args, out),
             Command::Lsp(args) => lsp::run(&args),
             Command::Completions(args) => completions::run(&args, out),
@@ -208,7 +217,7 @@ fn in_runtime(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Ex
 }
 
 /// A parameter and its value: a boolean or a whole number, if it is written like one, else a text.
-fn parameter(text: &str) -> Result<(String, ParameterValue), String> {
+pub(crate) fn parameter(text: &str) -> Result<(String, ParameterValue), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => {
             let number = value.parse::<i64>().ok();

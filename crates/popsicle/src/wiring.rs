@@ -13,6 +13,7 @@ use executor::native::{NativeExecutor, NativeSettings};
 use executor::{Executor, Limits};
 use forge::github::{Github, GithubSettings};
 use forge::{Forge, Secret};
+use source::orbs::OrbFolders;
 use source::{Credential, HostedSettings, Source, SourceSettings};
 use url::Url;
 
@@ -160,6 +161,14 @@ pub fn github(settings: &Settings, secret: Secret) -> Result<Arc<dyn Forge>, Fai
     })?))
 }
 
+/// Where orbs are: in a folder that somebody named for this once, and in the store.
+pub fn orb_folders(settings: &Settings, first: Option<PathBuf>) -> OrbFolders {
+    OrbFolders {
+        first,
+        store: Some(settings.orb_store.value.clone()),
+    }
+}
+
 /// What the engine is told, for attempts whose folders are below `jobs`.
 pub fn engine_settings(settings: &Settings, jobs: PathBuf) -> EngineSettings {
     EngineSettings {
@@ -182,6 +191,7 @@ pub fn engine_settings(settings: &Settings, jobs: PathBuf) -> EngineSettings {
         // A timer of no length would never let anything else run.
         reconcile_interval: settings.reconcile_interval.max(Duration::from_millis(10)),
         status_context: settings.status_context.value.clone(),
+        orbs: orb_folders(settings, None),
         ..EngineSettings::new(jobs)
     }
 }

@@ -4,6 +4,8 @@
 //! [`Tree`] is one commit of a mirror, or a folder of this machine taken as it is; from it the config
 //! is read, and each job gets a work tree of its own that needs the mirror no more. [`Hosted`] has the
 //! repositories that people push to us.
+//! is read, and each job gets a work tree of its own that needs the mirror no more. [`orbs`] are what a
+//! config imports.
 
 #![forbid(unsafe_code)]
 
@@ -17,6 +19,7 @@ mod git_dir;
 mod hosted;
 mod mirror;
 mod objects;
+pub mod orbs;
 mod remote;
 mod ssh;
 

@@ -24,11 +24,11 @@ mod workflow;
 
 use std::rc::Rc;
 
-use crate::LeftOut;
 use crate::diagnostic::Problems;
 use crate::inputs::Inputs;
 use crate::pattern::Patterns;
 use crate::read::{Entry, Key, Map, Node, Region, Value};
+use crate::{LeftOut, LetIn};
 
 pub(crate) use budget::Budget;
 pub use budget::{MAX_EXPANDED_BYTES, MAX_EXPANDED_NODES};
@@ -48,6 +48,8 @@ pub(crate) struct Expanded {
     pub(crate) unused: Vec<Entry>,
     /// The workflows whose conditions don't hold.
     pub(crate) left_out: Vec<LeftOut>,
+    /// The workflows whose conditions do.
+    pub(crate) let_in: Vec<LetIn>,
     /// Whether keys that mean nothing are refused, as in version 2.1.
     pub(crate) is_strict: bool,
     /// Whether an orb is not at hand, so that jobs may be missing.
@@ -95,6 +97,7 @@ pub(crate) fn expand(
         groups: Map::default(),
         default_depth: 0,
         is_open: false,
+        all_workflows: inputs.all_workflows,
     };
     expander.scope = match version {
         Version::V2_1 => {
@@ -177,6 +180,8 @@ struct Expander<'r> {
     /// How deep default steps are nested.
     default_depth: usize,
     is_open: bool,
+    /// Whether workflows run whatever their conditions say.
+    all_workflows: bool,
 }
 
 /// With which values a text is evaluated.
@@ -235,6 +240,7 @@ impl Expander<'_> {
             root: Rc::new(Node::map(region, entries.into_iter().collect())),
             unused,
             left_out: workflows.left_out,
+            let_in: workflows.let_in,
             is_strict: self.version == Version::V2_1,
             is_open: self.is_open,
         }

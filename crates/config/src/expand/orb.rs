@@ -191,10 +191,13 @@ impl<'i> Loader<'i> {
         let source = match source {
             Ok(source) => source,
             Err(why) => {
-                problems
+                let remedy = self.orbs.and_then(|orbs| orbs.remedy(reference));
+                let problem = problems
                     .error(region, format!("the orb `{reference}` {why}"))
-                    .help("this version brings no orbs along yet: write it inline")
                     .of_kind(crate::ErrorKind::OrbNotAtHand);
+                if let Some(remedy) = remedy {
+                    problem.help(remedy);
+                }
                 return None;
             }
         };

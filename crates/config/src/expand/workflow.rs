@@ -4,10 +4,10 @@
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
-use crate::LeftOut;
 use crate::keys::Place;
 use crate::read::{Entry, Index, Key, Map, Node, Region, Value};
 use crate::resolve::MAX_JOBS;
+use crate::{LeftOut, LetIn};
 
 use super::executor::bound;
 use super::instance::{Instances, Names};
@@ -23,6 +23,8 @@ pub(super) struct Workflows {
     flows: Vec<Entry>,
     /// Those whose conditions don't hold.
     pub(super) left_out: Vec<LeftOut>,
+    /// Those whose conditions do.
+    pub(super) let_in: Vec<LetIn>,
     pub(super) instances: Instances,
 }
 
@@ -120,7 +122,8 @@ impl Expander<'_> {
         let Some(map) = value.as_map() else {
             return Some(flow.clone());
         };
-        if !self.runs(map) {
+        let runs = self.runs(map);
+        if !runs && !self.all_workflows {
             self.look_over(map);
             workflows.left_out.push(LeftOut {
                 workflow: key.text.to_string(),
@@ -128,6 +131,13 @@ impl Expander<'_> {
                 why: "its condition does not hold".to_owned(),
             });
             return None;
+        }
+        if runs && (map.get("when").is_some() || map.get("unless").is_some()) {
+            workflows.let_in.push(LetIn {
+                workflow: key.text.to_string(),
+                job: None,
+                why: "its condition holds".to_owned(),
+            });
         }
         let mut entries = Vec::new();
         for entry in map.iter() {

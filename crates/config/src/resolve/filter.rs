@@ -35,6 +35,26 @@ pub(super) fn refusal(
     }
 }
 
+/// What lets a job in that [`refusal`] has nothing against; none if no filter stands before it.
+pub(super) fn admission(
+    filters: &Filters,
+    of_job: Option<&FilterStanza>,
+    trigger: Option<&TriggerValues>,
+) -> Option<String> {
+    let trigger = trigger?;
+    if filters.expression.is_some() {
+        return Some("the expression in its `filters` holds".to_owned());
+    }
+    match trigger.git_ref.as_ref()? {
+        GitRef::Branch(branch) => (filters.branches.is_some() || of_job.is_some())
+            .then(|| format!("its filters let the branch `{branch}` pass")),
+        GitRef::Tag(tag) => {
+            let tags = filters.tags.as_ref();
+            tags.map(|_| format!("its filters let the tag `{tag}` pass"))
+        }
+    }
+}
+
 /// Why a whole workflow does not run; none if it does.
 pub(super) fn workflow_refusal(
     workflow: &WorkflowStanza,

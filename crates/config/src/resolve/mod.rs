@@ -10,12 +10,12 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use model::{BranchFilter, JobKind, JobSpec, Requirement, Schedule, WorkflowSpec};
 
-use crate::LeftOut;
 use crate::diagnostic::Problems;
 use crate::expand::UNKNOWN;
 use crate::inputs::TriggerValues;
 use crate::read::Region;
 use crate::schema::{Config, Filter, JobStanza, Name, WorkflowStanza};
+use crate::{LeftOut, LetIn};
 use names::Names;
 pub(crate) use size::Budget;
 pub use size::{MAX_JOBS, MAX_PLAN_BYTES};
@@ -38,6 +38,7 @@ pub(crate) struct Outcome {
     pub(crate) workflows: Vec<Resolved>,
     pub(crate) schedules: Vec<Schedule>,
     pub(crate) left_out: Vec<LeftOut>,
+    pub(crate) let_in: Vec<LetIn>,
 }
 
 /// Makes the workflows of one file. Where something is wrong, which is told, they may lack jobs.
@@ -202,6 +203,13 @@ impl<'c> Resolver<'c, '_> {
                     why,
                 });
                 continue;
+            }
+            if let Some(why) = filter::admission(&job_use.filters, branches, self.trigger) {
+                self.outcome.let_in.push(LetIn {
+                    workflow: stanza.name.text.clone(),
+                    job: Some(names.name(place).to_owned()),
+                    why,
+                });
             }
             let Some(mut spec) = specs[place].take() else {
                 continue;

@@ -1,9 +1,7 @@
 //! Whole configs, as projects have them: each gets an answer, and one that blames what is at fault.
 //!
-//! Those in `tests/corpus/` are our own. `POPSICLE_CORPUS=<folder> cargo test -p config corpus` takes
-//! configs of others besides, as many as there are.
+//! Those in `tests/corpus/` are our own; see `conformance` for those of others.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,21 +10,7 @@ use insta::assert_snapshot;
 
 use crate::compile_one;
 
-/// Configs of others that are wrong by themselves: pieces that a `setup` config adds to before it runs
-/// them.
-const INCOMPLETE: &[&str] = &[
-    // No workflows, and no job `build`.
-    "OpenLineage__OpenLineage__continue_config.yml",
-    // Jobs or orbs of another piece.
-    "algas__circleci-split-example__continue.yml",
-    "cypress-io__circleci-orb__test-deploy.yml",
-    "electron__electron__config__base.yml",
-    "giantswarm__backstage__custom.yml",
-    // `filters` beside a workflow's job, not below it.
-    "kedro-org__kedro__continue_config.yml",
-];
-
-fn configs(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn configs(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{folder:?}: {error}"));
     let mut paths: Vec<_> = entries
         .map(|entry| entry.expect("the folder can be read").path())
@@ -35,7 +19,7 @@ fn configs(folder: &Path) -> Vec<PathBuf> {
     paths
 }
 
-fn name(path: &Path) -> String {
+pub(crate) fn name(path: &Path) -> String {
     let name = path.file_name().expect("a file has a name");
     name.to_string_lossy().into_owned()
 }
@@ -69,38 +53,4 @@ fn configs_as_projects_have_them() {
     setup.yml: 1 jobs
     web_service.yml: 4 jobs
     ");
-}
-
-#[test]
-fn configs_of_others_are_refused_only_for_what_is_not_supported() {
-    let Some(folder) = std::env::var_os("POPSICLE_CORPUS") else {
-        return;
-    };
-    let paths = configs(Path::new(&folder));
-    let mut compiled_count = 0;
-    let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
-    for path in &paths {
-        let name = name(path);
-        let compiled = compile_one(fs::read(path).unwrap());
-        if compiled.plan.is_some() {
-            compiled_count += 1;
-        }
-        for error in compiled.errors() {
-            let is_known = error.message.contains("supported yet");
-            assert!(
-                is_known || INCOMPLETE.contains(&name.as_str()),
-                "{name}: {error}"
-            );
-            if is_known {
-                *reasons.entry(error.message.clone()).or_default() += 1;
-            }
-        }
-    }
-    println!(
-        "{compiled_count} of {} configs compile; the others use:",
-        paths.len()
-    );
-    for (reason, count) in reasons {
-        println!("{count:5} {reason}");
-    }
 }

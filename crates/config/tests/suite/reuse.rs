@@ -194,7 +194,7 @@ fn an_orb_that_is_not_at_hand_hides_no_other_fault() {
     error: the orb `circleci/node@5.2.0` is not at hand
       ci.yml:2:14
     2 │ orbs: {node: circleci/node@5.2.0}
-      │              ^^^^^^^^^^^^^^^^^^^ this version brings no orbs along yet: write it inline
+      │              ^^^^^^^^^^^^^^^^^^^
 
     error: there is no step `chekout`
       ci.yml:8:9

@@ -14,6 +14,7 @@ pub mod list;
 pub mod logs;
 pub mod lsp;
 pub mod open;
+pub mod orb;
 pub mod repo;
 pub mod rerun;
 pub mod retry;

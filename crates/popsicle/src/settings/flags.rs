@@ -53,6 +53,10 @@ pub struct Serving;
 #[derive(Clone, Debug)]
 pub struct Running;
 
+/// What `config` and `orb` add.
+#[derive(Clone, Debug)]
+pub struct Configuring;
+
 impl Part for Global {
     const GLOBAL: bool = true;
 
@@ -73,7 +77,15 @@ impl Part for Running {
     const GLOBAL: bool = false;
 
     fn has(row: &Row) -> bool {
-        row.scope == Scope::Jobs
+        matches!(row.scope, Scope::Configs | Scope::Jobs)
+    }
+}
+
+impl Part for Configuring {
+    const GLOBAL: bool = false;
+
+    fn has(row: &Row) -> bool {
+        row.scope == Scope::Configs
     }
 }
 

@@ -22,7 +22,7 @@ use std::time::Duration;
 use forge::{Secret, Token};
 use url::{Host, Url};
 
-pub use flags::{Flags, Given, Global, Running, Serving};
+pub use flags::{Configuring, Flags, Given, Global, Running, Serving};
 pub use kept::{namespace, secrets_keys, webhook_secret, webhook_secret_path};
 pub use table::Scope;
 pub use value::{AuthChoice, ExecutorChoice, LogFormat};
@@ -106,6 +106,10 @@ pub struct Settings {
     pub stop_grace: Sourced<Duration>,
     /// How long a fetch may take.
     pub fetch_timeout: Sourced<Duration>,
+    /// Where orbs are kept.
+    pub orb_store: Sourced<PathBuf>,
+    /// Where orbs are fetched from.
+    pub orb_registry_url: Sourced<Url>,
 }
 
 impl Settings {
@@ -291,6 +295,8 @@ impl Settings {
             ),
             plain!(STOP_GRACE, stop_grace, span(&self.stop_grace)),
             plain!(FETCH_TIMEOUT, fetch_timeout, span(&self.fetch_timeout)),
+            plain!(ORB_STORE, orb_store, self.orb_store.display()),
+            plain!(ORB_REGISTRY_URL, orb_registry_url),
         ]
     }
 }

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use forge::{Secret, Token};
 
@@ -34,7 +34,7 @@ pub fn settings(
     sources.file = match sources.find(&table::CONFIG)? {
         Some(named) => SettingsFile::read(Path::new(&named.value))?,
         // The folder may be any project's, which must not say where and how this machine runs jobs.
-        None if scope == Scope::Jobs => SettingsFile::default(),
+        None if matches!(scope, Scope::Jobs | Scope::Configs) => SettingsFile::default(),
         None => SettingsFile::read_if_there(Path::new(DEFAULT_FILE))?,
     };
     resolve(&sources)
@@ -64,7 +64,7 @@ fn resolve(sources: &Sources<'_>) -> Result<Settings, SettingsError> {
         log_format: sources.value(&table::LOG_FORMAT, str::parse)?,
         log: sources.or(&table::LOG, value::word, || match sources.scope {
             Scope::Serve => "info".into(),
-            Scope::Jobs | Scope::Everywhere => "warn".into(),
+            Scope::Jobs | Scope::Configs | Scope::Everywhere => "warn".into(),
         })?,
         listen: sources.value(&table::LISTEN, value::listen)?,
         auth: sources.value(&table::AUTH, str::parse)?,
@@ -108,6 +108,10 @@ fn resolve(sources: &Sources<'_>) -> Result<Settings, SettingsError> {
         job_pids: sources.value(&table::JOB_PIDS, |text| value::limit(text, value::pids))?,
         stop_grace: sources.value(&table::STOP_GRACE, value::duration)?,
         fetch_timeout: sources.value(&table::FETCH_TIMEOUT, value::duration)?,
+        orb_store: sources.or(&table::ORB_STORE, value::path, || {
+            users_data(sources, &data_dir).join("orbs")
+        })?,
+        orb_registry_url: sources.value(&table::ORB_REGISTRY_URL, value::http_url)?,
         data_dir,
     };
     let Sourced {
@@ -125,6 +129,21 @@ fn resolve(sources: &Sources<'_>) -> Result<Settings, SettingsError> {
         });
     }
     Ok(settings)
+}
+
+/// Where what is kept belongs: the data folder; for a command that has no server, and was not told of a
+/// data folder, what the user keeps for all projects.
+fn users_data(sources: &Sources<'_>, data_dir: &Sourced<PathBuf>) -> PathBuf {
+    let is_users = sources.scope != Scope::Serve && data_dir.source == Source::Default;
+    let folder = |name| {
+        let found = (sources.environment)(name).map(PathBuf::from);
+        found.filter(|path| path.is_absolute())
+    };
+    let home = || folder("HOME").map(|home| home.join(".local/share"));
+    match folder("XDG_DATA_HOME").or_else(home) {
+        Some(users) if is_users => users.join("popsicle"),
+        Some(_) | None => data_dir.value.clone(),
+    }
 }
 
 /// Where settings come from.
@@ -305,7 +324,6 @@ fn read<T>(
 mod tests {
     use super::*;
     use crate::settings::{ExecutorChoice, LogFormat};
-    use std::path::PathBuf;
     use std::time::Duration;
 
     fn load(
@@ -495,6 +513,26 @@ mod tests {
         assert!(load(&[], &foreign, Scope::Jobs).is_err());
         let settings = load(&[], &[], Scope::Jobs).unwrap();
         assert_eq!(*settings.log, "warn");
+        assert!(load(&[], &foreign, Scope::Configs).is_ok());
+    }
+
+    #[test]
+    fn orbs_are_kept_with_the_data_or_with_the_user() {
+        let home = ("HOME", "/home/me");
+        let of = |environment: &[(&str, &str)], scope| {
+            let settings = load(&[], environment, scope).unwrap();
+            settings.orb_store.value.display().to_string()
+        };
+        let users = "/home/me/.local/share/popsicle/orbs";
+        assert_eq!(of(&[home], Scope::Configs), users);
+        assert_eq!(of(&[home], Scope::Jobs), users);
+        let xdg = [home, ("XDG_DATA_HOME", "/x")];
+        assert_eq!(of(&xdg, Scope::Configs), "/x/popsicle/orbs");
+        let data = [home, ("POPSICLE_DATA_DIR", "/d")];
+        assert_eq!(of(&data, Scope::Configs), "/d/orbs");
+        assert_eq!(of(&data, Scope::Serve), "/d/orbs");
+        let set = [home, ("POPSICLE_ORB_STORE", "/o")];
+        assert_eq!(of(&set, Scope::Serve), "/o");
     }
 
     #[test]

@@ -50,6 +50,8 @@ pub enum Form {
 pub enum Scope {
     /// All of them.
     Everywhere,
+    /// Those that read configs and the orbs that these import: `config` and `orb`, and those below.
+    Configs,
     /// Those that run jobs: `serve` and `run`.
     Jobs,
     /// `serve` alone.
@@ -197,7 +199,7 @@ table! {
         name: "data_dir",
         flag: Some("data-dir"),
         env: &[same("POPSICLE_DATA_DIR")],
-        scope: Scope::Jobs,
+        scope: Scope::Configs,
         value_name: Some("DIR"),
         help: "Folder for everything that is kept",
         default: Default::Text("data"),
@@ -487,6 +489,26 @@ table! {
         help: "How long fetching a repository may take",
         default: Default::Text("10m"),
     };
+    /// Where orbs are kept.
+    ORB_STORE = Row {
+        name: "orb_store",
+        flag: Some("orb-store"),
+        env: &[same("POPSICLE_ORB_STORE")],
+        scope: Scope::Configs,
+        value_name: Some("DIR"),
+        help: "Folder of the orbs that configs may import, besides those that a project brings along",
+        default: Default::Derived("<data dir>/orbs; without a data dir ~/.local/share/popsicle/orbs, but for serve"),
+    };
+    /// Where orbs are fetched from.
+    ORB_REGISTRY_URL = Row {
+        name: "orb_registry_url",
+        flag: Some("orb-registry-url"),
+        env: &[same("POPSICLE_ORB_REGISTRY_URL")],
+        scope: Scope::Configs,
+        value_name: Some("URL"),
+        help: "GraphQL API from which `popsicle orb add` fetches",
+        default: Default::Text("https://circleci.com/graphql-unstable"),
+    };
 }
 
 impl Row {
@@ -521,6 +543,7 @@ impl Scope {
         match self {
             Self::Serve => true,
             Self::Jobs => other != Self::Serve,
+            Self::Configs => matches!(other, Self::Everywhere | Self::Configs),
             Self::Everywhere => other == Self::Everywhere,
         }
     }

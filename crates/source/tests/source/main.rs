@@ -8,6 +8,7 @@ mod folders;
 mod hosted;
 mod http;
 mod mirrors;
+mod orbs;
 mod ssh;
 mod trees;
 mod world;

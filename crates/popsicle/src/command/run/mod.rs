@@ -15,11 +15,13 @@ use model::{
     CancelReason, EventId, GitRef, Origin, ParameterValue, PipelineId, RepoName, Trigger,
     TriggerKind,
 };
+use source::orbs::OrbFolders;
 use store::{Blobs, Keyring, Logs, Store};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::cli::RunArgs;
+use crate::command::config::Project;
 use crate::error::{Exit, Failure};
 use crate::output::Output;
 use crate::settings::{ExecutorChoice, Settings};
@@ -44,13 +46,24 @@ pub async fn run(args: RunArgs, settings: Settings, out: &mut Output) -> Result<
             args.dir.display()
         )));
     }
-    refuse_unknown(&dir, &args)?;
+    refuse_unknown(&dir, &args, &settings)?;
+    let orbs = args.context.folders(&settings)?;
+    let mut trigger = local_trigger(&dir, &args.context.parameters)?;
+    if let Some(git_ref) = args.context.git_ref()? {
+        trigger.git_ref = Some(git_ref);
+    }
     let mut interrupts = Interrupts::new()?;
     for mut dead in Scratch::dead() {
         // What an earlier command left that was killed, whatever executors it used.
         let mut settings = settings.clone();
         settings.executor.value = ExecutorChoice::Auto;
-        let (_, tasks) = start(&settings, &dead, Selection::default()).await?;
+        let (_, tasks) = start(
+            &settings,
+            &dead,
+            Selection::default(),
+            OrbFolders::default(),
+        )
+        .await?;
         if !tasks.finish(std::future::ready(())).await {
             dead.keep();
         }
@@ -60,15 +73,8 @@ pub async fn run(args: RunArgs, settings: Settings, out: &mut Output) -> Result<
         workflow: args.workflow.clone(),
         job: args.job.clone(),
     };
-    let (engine, tasks) = start(&settings, &scratch, selection).await?;
-    let ended = conduct(
-        &engine,
-        trigger(&dir, &args.parameters)?,
-        args.verbose,
-        out,
-        &mut interrupts,
-    )
-    .await;
+    let (engine, tasks) = start(&settings, &scratch, selection, orbs).await?;
+    let ended = conduct(&engine, trigger, args.verbose, out, &mut interrupts).await;
     // Whoever interrupts once more waits no longer.
     let patience = async {
         let grace = settings.stop_grace.value + CLEAN_UP;
@@ -90,30 +96,16 @@ pub async fn run(args: RunArgs, settings: Settings, out: &mut Output) -> Result<
 
 /// Refuses a workflow or job that the directory's config does not have. What else is wrong with the config
 /// is told when it runs.
-fn refuse_unknown(dir: &Path, args: &RunArgs) -> Result<(), Failure> {
+fn refuse_unknown(dir: &Path, args: &RunArgs, settings: &Settings) -> Result<(), Failure> {
     if args.workflow.is_none() && args.job.is_none() {
         return Ok(());
     }
-    let Ok(files) = super::config::files(dir) else {
+    let Ok(project) = Project::open(dir, &args.context, settings) else {
         return Ok(());
     };
-    let parameters = args.parameters.iter().cloned().collect();
-    let inputs = ::config::Inputs {
-        parameters: Some(&parameters),
-        ..::config::Inputs::default()
-    };
-    let compiled = ::config::compile(&files, &inputs);
-    let Some(plan) = compiled.plan else {
+    let Some(plan) = project.compile_all().plan else {
         return Ok(());
     };
-    // A workflow whose condition depends on the branch may be there all the same.
-    let may_be_there = |left_out: &::config::LeftOut| {
-        let wanted = args.workflow.as_ref();
-        wanted.is_none_or(|wanted| *wanted == left_out.workflow)
-    };
-    if compiled.left_out.iter().any(may_be_there) {
-        return Ok(());
-    }
     let refused = |what: &str, name: &str, there: BTreeSet<&str>| {
         let there: Vec<String> = there.iter().map(|name| format!("`{name}`")).collect();
         Failure::usage(format_args!("there is no {what} `{name}`"))
@@ -143,6 +135,7 @@ async fn start(
     settings: &Settings,
     scratch: &Scratch,
     selection: Selection,
+    orbs: OrbFolders,
 ) -> Result<(Engine, EngineTasks), Failure> {
     let jobs = scratch.path().join("jobs");
     let mut hidden = wiring::hidden(settings);
@@ -159,6 +152,7 @@ async fn start(
         world: Arc::new(SystemWorld),
         settings: EngineSettings {
             selection,
+            orbs,
             ..wiring::engine_settings(settings, jobs)
         },
     };
@@ -287,8 +281,11 @@ async fn cancel(engine: &Engine, id: PipelineId) -> Result<bool, Failure> {
     }
 }
 
-/// The directory as it is.
-fn trigger(dir: &Path, parameters: &[(String, ParameterValue)]) -> Result<Trigger, Failure> {
+/// The directory as it is, which has to be an absolute path.
+pub fn local_trigger(
+    dir: &Path,
+    parameters: &[(String, ParameterValue)],
+) -> Result<Trigger, Failure> {
     Ok(Trigger {
         kind: TriggerKind::Local,
         repo: repo_name(dir)?,

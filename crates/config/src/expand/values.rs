@@ -109,9 +109,14 @@ impl PipelineValues {
             Version::V2_0 => Parameters::default(),
             Version::V2_1 => parameter::declared(top, true, problems),
         };
-        let region = top
-            .get("parameters")
-            .map_or_else(Region::default, |entry| entry.key.region);
+        // Where none are declared, the file as a whole is at fault.
+        let region = top.get("parameters").map_or_else(
+            || {
+                let first = top.iter().next().map(|entry| entry.key.region.file);
+                Region::point(first.unwrap_or_default(), 1, 1)
+            },
+            |entry| entry.key.region,
+        );
         let mut parameters = Vec::new();
         for parameter in declared.iter() {
             let given = inputs

@@ -399,3 +399,84 @@ workflows:
       notify on machine after staging/group-end {Success}: checkout
     ");
 }
+
+#[test]
+fn a_parameter_that_is_nowhere_declared_is_told() {
+    let parameters = BTreeMap::from([("chanel".to_owned(), "beta".into())]);
+    let inputs = Inputs {
+        parameters: Some(&parameters),
+        ..Inputs::default()
+    };
+    let given = |text: &str| told(&compile(&[file("ci.yml", text)], &inputs));
+    let jobs = "jobs: {build: {machine: true, steps: [checkout]}}\n";
+    assert_snapshot!(given(&format!("version: 2.1\n{jobs}")), @"
+    error: the config has no parameter `chanel`
+      ci.yml:1:1
+    1 │ version: 2.1
+      │ ^
+    ");
+    assert_snapshot!(given(&format!("version: 2.1\nparameters: {{channel: {{type: string, default: a}}}}\n{jobs}")), @"
+    error: the config has no parameter `chanel`
+      ci.yml:2:1
+    2 │ parameters: {channel: {type: string, default: a}}
+      │ ^^^^^^^^^^ did you mean `channel`?
+    ");
+}
+
+#[test]
+fn truths_are_digits_in_variables_however_those_are_written() {
+    let config = |variables: &str| {
+        format!(
+            "version: 2.1\njobs: {{build: {{machine: true, parameters: {{x: {{type: boolean, default: yes}}}}, environment: {variables}, steps: [checkout]}}}}\n"
+        )
+    };
+    for variables in ["{A: << parameters.x >>}", "[A: << parameters.x >>]"] {
+        let plan = plan(&config(variables));
+        let (_, job) = plan.jobs().next().unwrap();
+        assert_eq!(
+            job.build().unwrap().environment,
+            [("A".to_owned(), "1".to_owned())]
+        );
+    }
+}
+
+#[test]
+fn truths_are_words_in_the_names_of_a_matrix() {
+    assert_snapshot!(outline(&plan(
+        "\
+version: 2.1
+jobs: {a: {machine: true, parameters: {x: {type: boolean}}, steps: [run: echo << parameters.x >>]}}
+workflows: {ci: {jobs: [a: {matrix: {parameters: {x: [Yes, OFF]}}}]}}
+"
+    )), @r#"
+    ci:
+      a-true on machine: "echo true"
+      a-false on machine: "echo false"
+    "#);
+}
+
+#[test]
+fn a_schedule_runs_its_workflow_alone() {
+    let config = "\
+version: 2.1
+jobs: {a: {machine: true, steps: [checkout]}}
+workflows:
+  pushes: {jobs: [a]}
+  nightly: {jobs: [a], triggers: [schedule: {cron: 0 0 * * *, filters: {branches: {only: main}}}]}
+";
+    let runs = |scheduled: Option<&str>| {
+        let trigger = TriggerValues {
+            scheduled: scheduled.map(str::to_owned),
+            ..on(GitRef::Branch("main".into()))
+        };
+        let inputs = Inputs {
+            trigger: Some(&trigger),
+            ..Inputs::default()
+        };
+        let plan = compile(&[file("ci.yml", config)], &inputs).plan.unwrap();
+        let names = plan.workflows.into_iter().map(|workflow| workflow.name);
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(runs(None), ["pushes"]);
+    assert_eq!(runs(Some("nightly")), ["nightly"]);
+}

@@ -4,6 +4,8 @@
 mod bad_input;
 #[path = "suite/corpus.rs"]
 mod corpus;
+#[path = "suite/expansion.rs"]
+mod expansion;
 #[path = "suite/language.rs"]
 mod language;
 #[path = "suite/limits.rs"]

@@ -480,3 +480,39 @@ workflows:
     assert_eq!(runs(None), ["pushes"]);
     assert_eq!(runs(Some("nightly")), ["nightly"]);
 }
+
+#[test]
+fn an_executor_is_looked_up_where_its_name_is_written() {
+    assert_snapshot!(outline(&plan(
+        "\
+version: 2.1
+parameters: {pick: {type: string, default: default}}
+orbs:
+  o:
+    executors: {default: {docker: [{image: of-orb}]}}
+    jobs:
+      build:
+        parameters: {e: {type: executor, default: default}, n: {type: integer}}
+        executor: << parameters.e >>
+        steps: [checkout]
+executors: {default: {docker: [{image: own}]}}
+workflows:
+  ci:
+    jobs:
+      - o/build: {name: by-default, n: 1}
+      - o/build: {name: named, n: 1, e: default}
+      - o/build: {name: named-in-map, n: 1, e: {name: default}}
+      - o/build: {name: by-parameter, n: 1, e: << pipeline.parameters.pick >>}
+      - o/build: {name: by-matrix, n: 1, matrix: {parameters: {e: [default]}}}
+      - o/build: {name: of-orb, n: 1, e: o/default}
+"
+    )), @r#"
+    ci:
+      by-default on of-orb: checkout
+      named on own: checkout
+      named-in-map on own: checkout
+      by-parameter on own: checkout
+      by-matrix on own: checkout
+      of-orb on of-orb: checkout
+    "#);
+}

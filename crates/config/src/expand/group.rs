@@ -141,7 +141,8 @@ impl Expander<'_> {
         let any_is_nameless = others.unwrap_or_default() || is_nameless;
         uses.group_uses
             .insert(Rc::clone(&job.text), any_is_nameless);
-        if clashes || uses.groups.contains_key(&prefix) {
+        let is_alias = |item: &Use| item.alias.as_deref() == Some(prefix.as_str());
+        if clashes || uses.groups.contains_key(&prefix) || uses.items.iter().any(is_alias) {
             self.problems
                 .error(
                     job.region,
@@ -176,6 +177,7 @@ impl Expander<'_> {
             }
         }
         self.problems.leave(outer);
+        members.settle();
         let serial = own
             .iter()
             .find(|entry| &*entry.key.text == "serial-group")
@@ -188,6 +190,7 @@ impl Expander<'_> {
             job: Key::new(START, job.region),
             region: job.region,
             name: start.clone(),
+            alias: None,
             entries: own,
         });
         let last = self.members(members, &prefix, &start, serial.as_ref(), uses);
@@ -196,6 +199,7 @@ impl Expander<'_> {
             job: Key::new(END, job.region),
             region: job.region,
             name: end.clone(),
+            alias: None,
             entries: vec![requires, no_op(job.region)],
         });
         uses.groups.insert(prefix, vec![end]);
@@ -282,6 +286,8 @@ impl Expander<'_> {
         for mut item in members.items {
             let is_last = !required.contains(&item.name);
             item.name = format!("{prefix}/{}", item.name);
+            // Outside of the group, nobody knows it.
+            item.alias = None;
             if is_last {
                 last.push(item.name.clone());
             }

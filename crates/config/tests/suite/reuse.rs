@@ -516,3 +516,30 @@ workflows:
       of-orb on of-orb: checkout
     "#);
 }
+
+#[test]
+fn the_alias_of_a_matrix_stands_for_all_its_jobs_whatever_they_are_called() {
+    assert_snapshot!(outline(&plan(
+        "\
+version: 2.1
+jobs: {a: {machine: true, parameters: {x: {type: integer}}, steps: [run: echo << parameters.x >>]}}
+workflows:
+  ci:
+    jobs:
+      - a: {name: test, matrix: {parameters: {x: [1, 2]}, alias: tests}}
+      - a: {name: test, matrix: {parameters: {x: [3, 4]}, alias: others}}
+      - a: {matrix: {parameters: {x: [5]}, alias: mine}}
+      - a: {pre-steps: [checkout], matrix: {parameters: {x: [5]}, alias: yours}}
+      - a: {name: done, x: 0, requires: [tests, others: failed, yours]}
+"
+    )), @r#"
+    ci:
+      test-1 on machine: "echo 1"
+      test-2 on machine: "echo 2"
+      test-3 on machine: "echo 3"
+      test-4 on machine: "echo 4"
+      a-5-1 on machine: "echo 5"
+      a-5-2 on machine: checkout, "echo 5"
+      done on machine after test-1 {Success}, test-2 {Success}, test-3 {Failure, Error}, test-4 {Failure, Error}, a-5-2 {Success}: "echo 0"
+    "#);
+}

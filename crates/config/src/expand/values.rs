@@ -12,7 +12,7 @@ use crate::inputs::{Inputs, TriggerValues};
 use crate::read::{Index, Map, Node, Region};
 
 use super::Version;
-use super::parameter::{self, Kind, Parameter, Parameters};
+use super::parameter::{self, Kind, Parameter, Parameters, UNKNOWN};
 
 /// All that `pipeline.` stands for.
 pub(super) struct PipelineValues {
@@ -222,7 +222,8 @@ impl PipelineValues {
 
 fn node(value: &ParameterValue, region: Region) -> Node {
     match value {
-        ParameterValue::Text(text) => Node::text(region, text.clone()),
+        // No program can be given a NUL, and it is not for a trigger to bring what stands for a fault.
+        ParameterValue::Text(text) => Node::text(region, text.replace(UNKNOWN, "\u{fffd}")),
         ParameterValue::Integer(number) => Node::word(region, number.to_string()),
         ParameterValue::Boolean(truth) => Node::word(region, truth.to_string()),
     }

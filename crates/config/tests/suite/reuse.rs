@@ -543,3 +543,23 @@ workflows:
       done on machine after test-1 {Success}, test-2 {Success}, test-3 {Failure, Error}, test-4 {Failure, Error}, a-5-2 {Success}: "echo 0"
     "#);
 }
+
+#[test]
+fn an_empty_orb_is_told_wherever_it_is_used() {
+    assert_snapshot!(refusal(
+        "\
+version: 2.1
+orbs:
+  tools:
+    orbs: {inner: {}, unused: {}}
+    jobs:
+      build: {machine: true, steps: [inner/say]}
+workflows: {ci: {jobs: [tools/build]}}
+"
+    ), @"
+    error: the orb `inner` is used, and nothing is in it
+      ci.yml:4:12
+    4 │     orbs: {inner: {}, unused: {}}
+      │            ^^^^^ a setup job may fill it in before it goes on with this config
+    ");
+}

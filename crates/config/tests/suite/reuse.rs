@@ -562,4 +562,15 @@ workflows: {ci: {jobs: [tools/build]}}
     4 │     orbs: {inner: {}, unused: {}}
       │            ^^^^^ a setup job may fill it in before it goes on with this config
     ");
+    let of_nothing = "\
+version: 2.1
+orbs: {tools: << pipeline.git.branch == \"main\" >>}
+workflows: {ci: {jobs: [tools/build]}}
+";
+    assert_snapshot!(refusal(of_nothing), @r#"
+    error: the orb `tools` is used, and nothing is in it
+      ci.yml:2:8
+    2 │ orbs: {tools: << pipeline.git.branch == "main" >>}
+      │        ^^^^^ a setup job may fill it in before it goes on with this config
+    "#);
 }

@@ -6,12 +6,16 @@ mod bad_input;
 mod corpus;
 #[path = "suite/expansion.rs"]
 mod expansion;
+#[path = "suite/generated/mod.rs"]
+mod generated;
 #[path = "suite/language.rs"]
 mod language;
 #[path = "suite/limits.rs"]
 mod limits;
 #[path = "suite/never_panics.rs"]
 mod never_panics;
+#[path = "suite/properties.rs"]
+mod properties;
 #[path = "suite/reuse.rs"]
 mod reuse;
 #[path = "suite/yaml.rs"]

@@ -334,6 +334,44 @@ async fn the_files_of_a_folder_are_one_config() {
 }
 
 #[tokio::test]
+async fn what_imported_orbs_bring_is_known() {
+    let temp = tempfile::tempdir().expect("a folder can be made");
+    let root = temp.path().canonicalize().expect("it is there");
+    let orbs = root.join(".popsicle/orbs/acme");
+    fs::create_dir_all(&orbs).expect("a folder can be made");
+    fs::create_dir(root.join(".circleci")).expect("a folder can be made");
+    let uri = uri_of(&root.join(".circleci/config.yml"));
+    let config = |step: &str| {
+        format!(
+            "version: 2.1\norbs:\n  hello: acme/hello@1\njobs:\n  build:\n    machine: true\n    steps: [{step}]\n"
+        )
+    };
+    let mut editor = Editor::initialized().await;
+    let told = editor.open_at(&uri, &config("hello/greet")).await;
+    assert_snapshot!(wrong(&told), @"
+    2:9-21 the orb `acme/hello@1` is not at hand
+    `popsicle orb add acme/hello@1` fetches it, and `popsicle orb vendor` then brings it along with the project
+    ");
+
+    let orb = "version: 2.1\ncommands:\n  greet:\n    description: Says hello.\n    steps: [run: echo hello]\n";
+    fs::write(orbs.join("hello@1.0.0.yml"), orb).expect("a file can be written");
+    let changes = json!({"changes": [{"uri": uri_of(&orbs.join("hello@1.0.0.yml")), "type": 1}]});
+    editor
+        .tell("workspace/didChangeWatchedFiles", changes)
+        .await;
+    assert_snapshot!(wrong(&editor.heard().await), @"");
+
+    let document = json!({"uri": uri, "version": 2});
+    let text = json!([{"text": config("hello/great")}]);
+    let changed = json!({"textDocument": document, "contentChanges": text});
+    editor.tell("textDocument/didChange", changed).await;
+    assert_snapshot!(wrong(&editor.heard().await), @"
+    6:12-23 the orb `hello` has no command `great`
+    did you mean `hello/greet`?
+    ");
+}
+
+#[tokio::test]
 async fn ends_of_lines_and_byte_order_marks_move_no_place() {
     for (mark, end) in [
         ("", "\r\n"),

@@ -27,8 +27,8 @@ pub struct TriggerValues {
     pub values: BTreeMap<String, ParameterValue>,
     /// The branch or tag, for filters.
     pub git_ref: Option<GitRef>,
-    /// The workflow whose schedule started the pipeline, if one did. Workflows with `triggers` run for
-    /// no other reason.
+    /// The workflow whose schedule started the pipeline, if one did. It runs alone, and workflows with
+    /// `triggers` run for no other reason.
     pub scheduled: Option<String>,
     /// The files that changed, from the root of the tree; none if that is not known.
     pub changed_files: Option<Vec<String>>,

@@ -6,6 +6,10 @@ mod bad_input;
 mod conformance;
 #[path = "suite/corpus.rs"]
 mod corpus;
+#[path = "suite/expansion.rs"]
+mod expansion;
+#[path = "suite/generated/mod.rs"]
+mod generated;
 #[path = "suite/language.rs"]
 mod language;
 #[path = "suite/limits.rs"]
@@ -16,6 +20,8 @@ mod never_panics;
 mod outcomes;
 #[path = "suite/packing.rs"]
 mod packing;
+#[path = "suite/properties.rs"]
+mod properties;
 #[path = "suite/reuse.rs"]
 mod reuse;
 #[path = "suite/yaml.rs"]

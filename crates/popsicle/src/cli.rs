@@ -197,7 +197,7 @@ impl Cli {
                 in_runtime(orb::run(&command, &settings, out))
             }
             Command::Init(args) => init::run(&args, out),
-            Command::Lsp(args) => lsp::run(&args),
+            Command::Lsp(args) => lsp::run(&args, &load(global, Scope::Configs)?),
             Command::Completions(args) => completions::run(&args, out),
         }
     }

@@ -83,7 +83,13 @@ impl Expander<'_> {
             && value.templated
             && let Some(hole) = text::only_hole(&scalar.text)
         {
-            return self.value(hole.inner, value.region, env);
+            // What belongs to nobody (a value of the pipeline) means what it means where it is used.
+            return self
+                .value(hole.inner, value.region, env)
+                .map(|given| Binding {
+                    scope: given.scope.or_else(|| Some(Rc::clone(scope))),
+                    ..given
+                });
         }
         Some(Binding {
             name: "".into(),

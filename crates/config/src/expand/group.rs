@@ -142,7 +142,8 @@ impl Expander<'_> {
         let any_is_nameless = others.unwrap_or_default() || is_nameless;
         uses.group_uses
             .insert(Rc::clone(&job.text), any_is_nameless);
-        if clashes || uses.groups.contains_key(&prefix) {
+        let is_alias = |item: &Use| item.alias.as_deref() == Some(prefix.as_str());
+        if clashes || uses.groups.contains_key(&prefix) || uses.items.iter().any(is_alias) {
             self.problems
                 .error(
                     job.region,
@@ -177,6 +178,7 @@ impl Expander<'_> {
             }
         }
         self.problems.leave(outer);
+        members.settle();
         let serial = own
             .iter()
             .find(|entry| &*entry.key.text == "serial-group")
@@ -189,6 +191,7 @@ impl Expander<'_> {
             job: Key::new(START, job.region),
             region: job.region,
             name: start.clone(),
+            alias: None,
             entries: own,
         });
         let last = self.members(members, &prefix, &start, serial.as_ref(), uses);
@@ -197,6 +200,7 @@ impl Expander<'_> {
             job: Key::new(END, job.region),
             region: job.region,
             name: end.clone(),
+            alias: None,
             entries: vec![requires, no_op(job.region)],
         });
         uses.groups.insert(prefix, vec![end]);
@@ -283,6 +287,8 @@ impl Expander<'_> {
         for mut item in members.items {
             let is_last = !required.contains(&item.name);
             item.name = format!("{prefix}/{}", item.name);
+            // Outside of the group, nobody knows it.
+            item.alias = None;
             if is_last {
                 last.push(item.name.clone());
             }

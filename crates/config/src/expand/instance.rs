@@ -9,7 +9,7 @@ use crate::read::{Entry, Key, Map, Node, Region, Value};
 
 use super::Expander;
 use super::job::Around;
-use super::parameter::{Binding, What};
+use super::parameter::{Binding, Kind, What};
 use super::scope::{Definition, Scope};
 
 /// All of them.
@@ -102,9 +102,15 @@ impl Expander<'_> {
                     return named.job.clone();
                 }
             }
-            for binding in bindings.iter() {
+            for (binding, parameter) in bindings.iter().zip(definition.parameters.iter()) {
                 let _ = write!(identity, ";{}=", binding.name);
                 fingerprint(&binding.node, &mut identity);
+                // The same name is another executor elsewhere: a default's is the orb's own.
+                if parameter.kind == Kind::Executor
+                    && let Some(scope) = &binding.scope
+                {
+                    let _ = write!(identity, "@{:p}", Rc::as_ptr(scope));
+                }
             }
             for (word, steps) in [("<", &around.before), (">", &around.after)] {
                 identity.push_str(word);

@@ -186,7 +186,11 @@ pub(super) fn matrix_name(job: &str, combination: &Bindings) -> String {
     for binding in bindings {
         name.push('-');
         match &binding.node.value {
-            Value::Scalar(scalar) => name.push_str(&scalar.text),
+            // However it is written: `yes` is `true` in a text as well.
+            Value::Scalar(scalar) => match scalar.as_bool() {
+                Some(truth) => name.push_str(if truth { "true" } else { "false" }),
+                None => name.push_str(&scalar.text),
+            },
             Value::Map(map) => {
                 let executor = map.get("name").and_then(|entry| entry.value.as_text());
                 name.push_str(executor.unwrap_or("map"));

@@ -80,7 +80,7 @@ impl<'i> Loader<'i> {
                 let orb = Orb {
                     key: entry.key.clone(),
                     scope: self.import(entry, problems),
-                    is_empty: is_empty(&entry.value),
+                    is_empty: is_empty(&self.filled(entry)),
                     used: Cell::new(false),
                 };
                 (Rc::clone(&entry.key.text), orb)
@@ -88,13 +88,17 @@ impl<'i> Loader<'i> {
             .collect()
     }
 
+    /// What an entry of `orbs` says, with the values in the references of the config itself.
+    fn filled(&self, entry: &Entry) -> Rc<Node> {
+        let is_own = self.stack.is_empty();
+        let mut references = self.references.iter().filter(|_| is_own);
+        let found = references.find(|(name, _)| *name == entry.key.text);
+        Rc::clone(found.map_or(&entry.value, |(_, filled)| filled))
+    }
+
     fn import(&mut self, entry: &Entry, problems: &mut Problems) -> Option<Rc<Scope>> {
-        let Entry { key, value } = entry;
-        let filled = self.references.iter().find(|(name, _)| *name == key.text);
-        let value = match filled {
-            Some((_, filled)) if self.stack.is_empty() => &Rc::clone(filled),
-            Some(_) | None => value,
-        };
+        let key = &entry.key;
+        let value = &self.filled(entry);
         self.count += 1;
         if self.count > MAX_ORBS {
             if self.count == MAX_ORBS + 1 {

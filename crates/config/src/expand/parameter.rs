@@ -466,8 +466,9 @@ fn harmless(kind: &Kind, region: Region) -> Rc<Node> {
     })
 }
 
-/// Stands for a value that is missing or wrong, which has been told.
-pub(crate) const UNKNOWN: &str = "\u{fffd}";
+/// Stands for a value that is missing or wrong, which has been told. No text of a config has it without
+/// an error: whoever reads the YAML refuses it.
+pub(crate) const UNKNOWN: &str = "\0";
 
 fn is_variable(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')

@@ -56,14 +56,32 @@ impl Expander<'_> {
         if &*entry.key.text == "environment"
             && entry.value.templated
             && self.version == Version::V2_1
-            && let Some(variables) = entry.value.as_map()
+            && let Some(value) = self.environment(&entry.value, env)
         {
-            let map = self.variables(variables, env);
-            return Entry::new(entry.key.clone(), Node::map(entry.value.region, map));
+            return Entry::new(entry.key.clone(), value);
         }
         Entry {
             key: self.key(&entry.key, env),
             value: self.substitute(&entry.value, env),
+        }
+    }
+
+    /// A map of variables, or a list of them; none if it is neither.
+    fn environment(&mut self, value: &Rc<Node>, env: Env<'_>) -> Option<Node> {
+        let region = value.region;
+        match &value.value {
+            Value::Map(variables) => Some(Node::map(region, self.variables(variables, env))),
+            Value::List(items) => {
+                let items = items
+                    .iter()
+                    .map(|item| match item.as_map() {
+                        Some(map) => Rc::new(Node::map(item.region, self.variables(map, env))),
+                        None => self.substitute(item, env),
+                    })
+                    .collect();
+                Some(Node::list(region, items))
+            }
+            Value::Scalar(_) => None,
         }
     }
 

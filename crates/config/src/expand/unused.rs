@@ -1,6 +1,6 @@
 //! What is defined and never used: told, and looked through all the same.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use crate::ErrorKind;
@@ -8,7 +8,7 @@ use crate::read::{Entry, Map};
 
 use super::job::Around;
 use super::parameter::What;
-use super::scope::{Definitions, Orb};
+use super::scope::{Definitions, Orb, Scope};
 use super::{Expander, Version};
 
 impl Expander<'_> {
@@ -47,7 +47,7 @@ impl Expander<'_> {
             self.tell_unused("executor", &scope.executors);
             self.tell_unused_orbs(&scope.orbs);
         }
-        self.tell_empty_orbs(&scope.orbs);
+        self.tell_empty_orbs(&scope);
         unused
     }
 
@@ -68,8 +68,11 @@ impl Expander<'_> {
         }
     }
 
-    fn tell_empty_orbs(&mut self, orbs: &HashMap<Rc<str>, Orb>) {
-        for orb in orbs.values() {
+    /// Those that orbs import too; the same one may be imported by many.
+    fn tell_empty_orbs(&mut self, scope: &Scope) {
+        let mut seen: HashSet<*const Scope> = HashSet::new();
+        let mut left: Vec<&Orb> = scope.orbs.values().collect();
+        while let Some(orb) = left.pop() {
             if orb.is_empty && orb.used.get() {
                 self.problems
                     .error(
@@ -78,6 +81,11 @@ impl Expander<'_> {
                     )
                     .help("a setup job may fill it in before it goes on with this config")
                     .of_kind(ErrorKind::OrbNotAtHand);
+            }
+            if let Some(inner) = &orb.scope
+                && seen.insert(Rc::as_ptr(inner))
+            {
+                left.extend(inner.orbs.values());
             }
         }
     }

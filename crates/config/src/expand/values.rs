@@ -12,7 +12,7 @@ use crate::keys::{Empty, PIPELINE_VALUES};
 use crate::read::{Index, Map, Node, Region};
 
 use super::Version;
-use super::parameter::{self, Kind, Parameter, Parameters};
+use super::parameter::{self, Kind, Parameter, Parameters, UNKNOWN};
 
 /// All that `pipeline.` stands for.
 pub(super) struct PipelineValues {
@@ -52,9 +52,14 @@ impl PipelineValues {
             Version::V2_0 => Parameters::default(),
             Version::V2_1 => parameter::declared(top, true, problems),
         };
-        let region = top
-            .get("parameters")
-            .map_or_else(Region::default, |entry| entry.key.region);
+        // Where none are declared, the file as a whole is at fault.
+        let region = top.get("parameters").map_or_else(
+            || {
+                let first = top.iter().next().map(|entry| entry.key.region.file);
+                Region::point(first.unwrap_or_default(), 1, 1)
+            },
+            |entry| entry.key.region,
+        );
         let mut parameters = Vec::new();
         for parameter in declared.iter() {
             let given = inputs
@@ -160,7 +165,8 @@ impl PipelineValues {
 
 fn node(value: &ParameterValue, region: Region) -> Node {
     match value {
-        ParameterValue::Text(text) => Node::text(region, text.clone()),
+        // No program can be given a NUL, and it is not for a trigger to bring what stands for a fault.
+        ParameterValue::Text(text) => Node::text(region, text.replace(UNKNOWN, "\u{fffd}")),
         ParameterValue::Integer(number) => Node::word(region, number.to_string()),
         ParameterValue::Boolean(truth) => Node::word(region, truth.to_string()),
     }

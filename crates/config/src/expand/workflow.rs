@@ -45,7 +45,36 @@ pub(super) struct Use {
     pub(super) region: Region,
     /// What it is called in the workflow.
     pub(super) name: String,
+    /// The alias of the matrix that it is of.
+    pub(super) alias: Option<Rc<str>>,
     pub(super) entries: Vec<Entry>,
+}
+
+impl Uses {
+    /// Once all are there: gives the aliases of matrices the jobs that they stand for. Those that share
+    /// their name with others get numbers, since each of them has to have a name to be required by.
+    pub(super) fn settle(&mut self) {
+        let mut times: HashMap<String, usize> = HashMap::new();
+        for item in &self.items {
+            *times.entry(item.name.clone()).or_default() += 1;
+        }
+        let mut numbers: HashMap<String, usize> = HashMap::new();
+        for item in &mut self.items {
+            let Some(alias) = &item.alias else { continue };
+            if times[&item.name] > 1 {
+                let number = numbers.entry(item.name.clone()).or_default();
+                item.name = loop {
+                    *number += 1;
+                    let name = format!("{}-{number}", item.name);
+                    if !times.contains_key(&name) {
+                        break name;
+                    }
+                };
+            }
+            let group = self.groups.entry(alias.to_string()).or_default();
+            group.push(item.name.clone());
+        }
+    }
 }
 
 impl Workflows {
@@ -209,6 +238,7 @@ impl Expander<'_> {
                 others.push(Rc::clone(item));
             }
         }
+        uses.settle();
         let region = items.first().map_or(workflow.region, |item| item.region);
         let names: HashSet<&str> = uses.items.iter().map(|item| item.name.as_str()).collect();
         let mut nodes = Vec::with_capacity(uses.items.len() + others.len());
@@ -299,13 +329,14 @@ impl Expander<'_> {
             uses.items.push(item);
             return;
         };
-        let mut group = Vec::new();
+        let alias: Rc<str> = unrolled.alias.as_str().into();
         for combination in &unrolled.combinations {
             let item = self.one_use(workflow, &job, map, Some(combination), workflows);
-            group.push(item.name.clone());
-            uses.items.push(item);
+            uses.items.push(Use {
+                alias: Some(Rc::clone(&alias)),
+                ..item
+            });
         }
-        uses.groups.entry(unrolled.alias).or_default().extend(group);
     }
 
     fn one_use(
@@ -417,6 +448,7 @@ impl Expander<'_> {
             job: instance,
             region: job.region,
             name: shown,
+            alias: None,
             entries: kept,
         }
     }

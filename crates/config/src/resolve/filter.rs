@@ -61,9 +61,14 @@ pub(super) fn workflow_refusal(
     trigger: Option<&TriggerValues>,
 ) -> Option<String> {
     let trigger = trigger?;
-    let is_its_schedule = trigger.scheduled.as_ref() == Some(&workflow.name.text);
-    if !workflow.schedules.is_empty() && !is_its_schedule {
-        return Some("it runs by its schedule alone".to_owned());
+    match &trigger.scheduled {
+        Some(scheduled) if *scheduled != workflow.name.text => {
+            return Some(format!("it is the schedule of `{scheduled}` that runs"));
+        }
+        None if !workflow.schedules.is_empty() => {
+            return Some("it runs by its schedule alone".to_owned());
+        }
+        Some(_) | None => {}
     }
     let paths = workflow.paths.as_ref()?;
     let changed = trigger.changed_files.as_ref()?;

@@ -1039,3 +1039,16 @@ fn several_jobs_and_none_to_begin_with() {
         );
     }
 }
+
+#[test]
+fn what_looks_damaged_is_told_like_anything_else() {
+    let run = |job: &str| {
+        format!(
+            "version: 2.1\njobs: {{a: {{machine: true, steps: [checkout]}}}}\nworkflows: {{ci: {{jobs: [a, {job}]}}}}\n"
+        )
+    };
+    let told = |job: &str| refusal(run(job));
+    assert!(told("\u{fffd}").contains("runs `\u{fffd}`, which is not in `jobs`"));
+    assert!(told("\"b\\0\"").contains("holds a NUL character"));
+    assert!(told("{\"b\\0\": {requires: [a]}}").contains("holds a NUL character"));
+}

@@ -1,10 +1,11 @@
-//! Whatever the bytes are: an answer, the same each time, and never a plan beside an error.
+//! Whatever the bytes are: an answer, the same each time, never a plan beside an error, and an expansion
+//! that stands for the same plan.
 
-use config::Severity;
+use config::{Inputs, Severity, process};
 use model::Plan;
 use proptest::prelude::*;
 
-use crate::compile_one;
+use crate::{compile_one, file};
 
 /// A config with most of what the language has.
 const SEED: &str = include_str!("seed.yml");
@@ -60,7 +61,7 @@ const PIECES: &[&str] = &[
     "&",
 ];
 
-fn check(bytes: &[u8]) {
+pub(crate) fn check(bytes: &[u8]) {
     let compiled = compile_one(bytes);
     assert_eq!(compiled, compile_one(bytes));
     let has_errors = compiled
@@ -78,13 +79,25 @@ fn check(bytes: &[u8]) {
             assert!(span.line > 0 && span.column > 0 && span.length > 0);
         }
     }
+    let expanded = expansion(bytes);
     if let Some(plan) = &compiled.plan {
         check_plan(plan);
+        let expanded = expanded.expect("what compiles can be expanded");
+        assert_eq!(
+            compile_one(&expanded).plan.as_ref(),
+            Some(plan),
+            "{expanded}"
+        );
+        assert_eq!(expansion(expanded.as_bytes()).as_ref(), Some(&expanded));
     }
 }
 
+fn expansion(bytes: &[u8]) -> Option<String> {
+    process(&file("ci.yml", bytes), &Inputs::default()).text
+}
+
 /// What the engine takes for granted.
-fn check_plan(plan: &Plan) {
+pub(crate) fn check_plan(plan: &Plan) {
     let stored = serde_json::to_string(plan).expect("a plan can be stored");
     assert_eq!(
         serde_json::from_str::<Plan>(&stored).ok().as_ref(),
@@ -101,7 +114,7 @@ fn check_plan(plan: &Plan) {
             for required in &job.requires {
                 assert!(before.contains(&required.job.as_str()));
             }
-            assert!(job.needs_approval() || !job.steps().is_empty());
+            assert!(job.needs_approval() || !job.steps().is_empty(), "{job:?}");
         }
     }
 }

@@ -399,3 +399,178 @@ workflows:
       notify on machine after staging/group-end {Success}: checkout
     ");
 }
+
+#[test]
+fn a_parameter_that_is_nowhere_declared_is_told() {
+    let parameters = BTreeMap::from([("chanel".to_owned(), "beta".into())]);
+    let inputs = Inputs {
+        parameters: Some(&parameters),
+        ..Inputs::default()
+    };
+    let given = |text: &str| told(&compile(&[file("ci.yml", text)], &inputs));
+    let jobs = "jobs: {build: {machine: true, steps: [checkout]}}\n";
+    assert_snapshot!(given(&format!("version: 2.1\n{jobs}")), @"
+    error: the config has no parameter `chanel`
+      ci.yml:1:1
+    1 │ version: 2.1
+      │ ^
+    ");
+    assert_snapshot!(given(&format!("version: 2.1\nparameters: {{channel: {{type: string, default: a}}}}\n{jobs}")), @"
+    error: the config has no parameter `chanel`
+      ci.yml:2:1
+    2 │ parameters: {channel: {type: string, default: a}}
+      │ ^^^^^^^^^^ did you mean `channel`?
+    ");
+}
+
+#[test]
+fn truths_are_digits_in_variables_however_those_are_written() {
+    let config = |variables: &str| {
+        format!(
+            "version: 2.1\njobs: {{build: {{machine: true, parameters: {{x: {{type: boolean, default: yes}}}}, environment: {variables}, steps: [checkout]}}}}\n"
+        )
+    };
+    for variables in ["{A: << parameters.x >>}", "[A: << parameters.x >>]"] {
+        let plan = plan(&config(variables));
+        let (_, job) = plan.jobs().next().unwrap();
+        assert_eq!(
+            job.build().unwrap().environment,
+            [("A".to_owned(), "1".to_owned())]
+        );
+    }
+}
+
+#[test]
+fn truths_are_words_in_the_names_of_a_matrix() {
+    assert_snapshot!(outline(&plan(
+        "\
+version: 2.1
+jobs: {a: {machine: true, parameters: {x: {type: boolean}}, steps: [run: echo << parameters.x >>]}}
+workflows: {ci: {jobs: [a: {matrix: {parameters: {x: [Yes, OFF]}}}]}}
+"
+    )), @r#"
+    ci:
+      a-true on machine: "echo true"
+      a-false on machine: "echo false"
+    "#);
+}
+
+#[test]
+fn a_schedule_runs_its_workflow_alone() {
+    let config = "\
+version: 2.1
+jobs: {a: {machine: true, steps: [checkout]}}
+workflows:
+  pushes: {jobs: [a]}
+  nightly: {jobs: [a], triggers: [schedule: {cron: 0 0 * * *, filters: {branches: {only: main}}}]}
+";
+    let runs = |scheduled: Option<&str>| {
+        let trigger = TriggerValues {
+            scheduled: scheduled.map(str::to_owned),
+            ..on(GitRef::Branch("main".into()))
+        };
+        let inputs = Inputs {
+            trigger: Some(&trigger),
+            ..Inputs::default()
+        };
+        let plan = compile(&[file("ci.yml", config)], &inputs).plan.unwrap();
+        let names = plan.workflows.into_iter().map(|workflow| workflow.name);
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(runs(None), ["pushes"]);
+    assert_eq!(runs(Some("nightly")), ["nightly"]);
+}
+
+#[test]
+fn an_executor_is_looked_up_where_its_name_is_written() {
+    assert_snapshot!(outline(&plan(
+        "\
+version: 2.1
+parameters: {pick: {type: string, default: default}}
+orbs:
+  o:
+    executors: {default: {docker: [{image: of-orb}]}}
+    jobs:
+      build:
+        parameters: {e: {type: executor, default: default}, n: {type: integer}}
+        executor: << parameters.e >>
+        steps: [checkout]
+executors: {default: {docker: [{image: own}]}}
+workflows:
+  ci:
+    jobs:
+      - o/build: {name: by-default, n: 1}
+      - o/build: {name: named, n: 1, e: default}
+      - o/build: {name: named-in-map, n: 1, e: {name: default}}
+      - o/build: {name: by-parameter, n: 1, e: << pipeline.parameters.pick >>}
+      - o/build: {name: by-matrix, n: 1, matrix: {parameters: {e: [default]}}}
+      - o/build: {name: of-orb, n: 1, e: o/default}
+"
+    )), @r#"
+    ci:
+      by-default on of-orb: checkout
+      named on own: checkout
+      named-in-map on own: checkout
+      by-parameter on own: checkout
+      by-matrix on own: checkout
+      of-orb on of-orb: checkout
+    "#);
+}
+
+#[test]
+fn the_alias_of_a_matrix_stands_for_all_its_jobs_whatever_they_are_called() {
+    assert_snapshot!(outline(&plan(
+        "\
+version: 2.1
+jobs: {a: {machine: true, parameters: {x: {type: integer}}, steps: [run: echo << parameters.x >>]}}
+workflows:
+  ci:
+    jobs:
+      - a: {name: test, matrix: {parameters: {x: [1, 2]}, alias: tests}}
+      - a: {name: test, matrix: {parameters: {x: [3, 4]}, alias: others}}
+      - a: {matrix: {parameters: {x: [5]}, alias: mine}}
+      - a: {pre-steps: [checkout], matrix: {parameters: {x: [5]}, alias: yours}}
+      - a: {name: done, x: 0, requires: [tests, others: failed, yours]}
+"
+    )), @r#"
+    ci:
+      test-1 on machine: "echo 1"
+      test-2 on machine: "echo 2"
+      test-3 on machine: "echo 3"
+      test-4 on machine: "echo 4"
+      a-5-1 on machine: "echo 5"
+      a-5-2 on machine: checkout, "echo 5"
+      done on machine after test-1 {Success}, test-2 {Success}, test-3 {Failure, Error}, test-4 {Failure, Error}, a-5-2 {Success}: "echo 0"
+    "#);
+}
+
+#[test]
+fn an_empty_orb_is_told_wherever_it_is_used() {
+    assert_snapshot!(refusal(
+        "\
+version: 2.1
+orbs:
+  tools:
+    orbs: {inner: {}, unused: {}}
+    jobs:
+      build: {machine: true, steps: [inner/say]}
+workflows: {ci: {jobs: [tools/build]}}
+"
+    ), @"
+    error: the orb `inner` is used, and nothing is in it
+      ci.yml:4:12
+    4 │     orbs: {inner: {}, unused: {}}
+      │            ^^^^^ a setup job may fill it in before it goes on with this config
+    ");
+    let of_nothing = "\
+version: 2.1
+orbs: {tools: << pipeline.git.branch == \"main\" >>}
+workflows: {ci: {jobs: [tools/build]}}
+";
+    assert_snapshot!(refusal(of_nothing), @r#"
+    error: the orb `tools` is used, and nothing is in it
+      ci.yml:2:8
+    2 │ orbs: {tools: << pipeline.git.branch == "main" >>}
+      │        ^^^^^ a setup job may fill it in before it goes on with this config
+    "#);
+}

@@ -11,10 +11,16 @@ mod inbox;
 mod server;
 
 use std::io;
+use std::path::Path;
 
+use ::config::Orbs;
 use clap::Args;
+use engine::ImportedOrbs;
+use source::orbs::{OrbFinder, OrbFolders};
 
 use crate::error::{Exit, Failure};
+use crate::settings::Settings;
+use crate::wiring;
 
 use inbox::Inbox;
 use server::Server;
@@ -28,9 +34,17 @@ pub struct LspArgs {
 }
 
 /// Carries out the command.
-pub fn run(_args: &LspArgs) -> Result<Exit, Failure> {
+pub fn run(_args: &LspArgs, settings: &Settings) -> Result<Exit, Failure> {
     let inbox = Inbox::reading(|| io::stdin().lock())
         .map_err(|error| Failure::unable(format_args!("could not listen: {error}")))?;
-    // Orbs that are not written in the config are not at hand.
-    Server::new(Box::new(|_root| None)).serve(inbox, &mut io::stdout().lock())
+    let folders = wiring::orb_folders(settings, None);
+    let orbs_of = Box::new(move |root: Option<&Path>| orbs(root, &folders));
+    Server::new(orbs_of).serve(inbox, &mut io::stdout().lock())
+}
+
+/// The orbs that are at hand for a project. None where its lock file makes no sense: `popsicle config
+/// validate` says what is wrong with that.
+fn orbs(root: Option<&Path>, folders: &OrbFolders) -> Option<Box<dyn Orbs>> {
+    let finder = OrbFinder::of_folder(root?, folders).ok()?;
+    Some(Box::new(ImportedOrbs::new(finder)))
 }

@@ -142,6 +142,7 @@ fn answer(name: &str, line: &str) -> String {
         trigger: Some(&trigger),
         parameters: Some(&parameters),
         orbs: Some(&Published),
+        ..Inputs::default()
     };
     let path = folder().join(format!("{name}.yml"));
     let text = fs::read(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));

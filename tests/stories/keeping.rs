@@ -292,6 +292,27 @@ async fn a_cache_is_restored_by_another_pipeline() {
 }
 
 #[tokio::test]
+async fn steps_that_wait_one_right_after_the_other_are_all_answered() {
+    if !has_machine_jobs().await {
+        return;
+    }
+    let ci = Ci::start().await;
+    let mut text = String::from("- run: echo x >a\n");
+    for number in 0..60 {
+        text.push_str(&format!(
+            "- store_artifacts: {{path: a, destination: '{number}'}}\n"
+        ));
+    }
+    let repo = steps("machine: true", &text);
+    let id = ci.push(&repo).await;
+    assert_eq!(ci.settled(id).await, "pipeline success\n  build  success");
+    assert_eq!(
+        list(&ci, id, "build", "artifacts?limit=200").await.len(),
+        60
+    );
+}
+
+#[tokio::test]
 async fn what_a_fork_saves_is_its_own_alone() {
     if !has_machine_jobs().await {
         return;

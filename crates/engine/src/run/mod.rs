@@ -279,7 +279,7 @@ impl Run<'_> {
         let mut stopping: Option<Stopping> = None;
         let mut stopped: Option<BoxFuture<'_, Result<(), ExecutorError>>> = None;
         let mut stop_tries = 0;
-        let mut asked: Option<BoxFuture<'_, Answer>> = None;
+        let mut asked: Option<BoxFuture<'_, (u32, Answer)>> = None;
         let asked_stop = CancellationToken::new();
 
         let exit = loop {
@@ -301,9 +301,9 @@ impl Run<'_> {
                         Err(error) => Some(Stopping::Fault(error)),
                     }
                 }
-                answer = or_pending(&mut asked) => {
+                (index, answer) = or_pending(&mut asked) => {
                     asked = None;
-                    progress.answered(answer);
+                    progress.answered(index, answer);
                     None
                 }
                 done = or_pending(&mut stopped) => {
@@ -453,7 +453,7 @@ impl Run<'_> {
         (index, step): (u32, &StepSpec),
         executor: &Arc<dyn Executor>,
         stop: CancellationToken,
-    ) -> BoxFuture<'static, Answer> {
+    ) -> BoxFuture<'static, (u32, Answer)> {
         let asked = Asked {
             shared: Arc::clone(self.shared),
             claim: Arc::clone(self.claim),
@@ -466,11 +466,12 @@ impl Run<'_> {
         let task = tokio::spawn(asked.answer().in_current_span());
         let task = AbortOnDropHandle::new(task);
         Box::pin(async move {
-            task.await.unwrap_or_else(|panic| {
+            let answer = task.await.unwrap_or_else(|panic| {
                 let message = format!("a step's work failed: {panic}");
                 let kind = FaultKind::Executor;
                 Answer::Fault(Fault { kind, message })
-            })
+            });
+            (index, answer)
         })
     }
 

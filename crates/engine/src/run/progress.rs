@@ -140,9 +140,10 @@ impl<'a> Progress<'a> {
         Some((index, step_of(&self.claim.spec, index)?))
     }
 
-    /// The waiting step has its answer.
-    pub(crate) fn answered(&mut self, answer: Answer) {
-        self.waiting = None;
+    /// A step has its answer. By now a later one may wait already: the script goes on before we hear that
+    /// its answer is given.
+    pub(crate) fn answered(&mut self, index: u32, answer: Answer) {
+        self.waiting = self.waiting.filter(|waiting| *waiting != index);
         match answer {
             Answer::Given => {}
             Answer::Fault(fault) => self.fault = Some(fault),

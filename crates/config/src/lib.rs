@@ -33,8 +33,8 @@ mod select;
 mod suggest;
 mod template;
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
 pub use diagnostic::{Diagnostic, ErrorKind, MAX_EXCERPT_CHARS, Related, Severity, Span};
@@ -51,7 +51,7 @@ pub use template::{Part as KeyPart, key_parts};
 use diagnostic::Problems;
 use model::Plan;
 use pattern::Patterns;
-use read::{FileId, Source};
+use read::{FileId, Region, Source};
 
 /// How many files one pipeline's config may have.
 pub const MAX_FILES: usize = 100;
@@ -142,7 +142,8 @@ pub fn compile(files: &[SourceFile], inputs: &Inputs<'_>) -> Compiled {
             format!("a config may have at most {MAX_FILES} files, and this one has more"),
         ));
     }
-    for file in files.iter().take(MAX_FILES) {
+    let mut declared = BTreeSet::new();
+    for (place, file) in files.iter().enumerate().take(MAX_FILES) {
         let source = match Source::decode(FileId::default(), file) {
             Ok(source) => Rc::new(source),
             Err(diagnostic) => {
@@ -160,6 +161,11 @@ pub fn compile(files: &[SourceFile], inputs: &Inputs<'_>) -> Compiled {
             .and_then(|root| {
                 let mut expanded =
                     expand::expand(&root, inputs, &mut expansion, &mut patterns, &mut problems)?;
+                let (names, declared_at) = std::mem::take(&mut expanded.parameters);
+                declared.extend(names);
+                if place + 1 == files.len() {
+                    tell_undeclared(inputs, &declared, declared_at, &mut problems);
+                }
                 let none_run = !expanded.left_out.is_empty();
                 left_out.append(&mut expanded.left_out);
                 let_in.append(&mut expanded.let_in);
@@ -214,5 +220,23 @@ pub fn compile(files: &[SourceFile], inputs: &Inputs<'_>) -> Compiled {
         diagnostics,
         left_out,
         let_in,
+    }
+}
+
+/// Tells which of the given values are of parameters that no file declares.
+fn tell_undeclared(
+    inputs: &Inputs<'_>,
+    declared: &BTreeSet<String>,
+    region: Region,
+    problems: &mut Problems,
+) {
+    for name in inputs.parameters.into_iter().flat_map(BTreeMap::keys) {
+        if declared.contains(name) {
+            continue;
+        }
+        let nearest = problems.nearest(name, declared.iter().map(String::as_str));
+        problems
+            .error(region, format!("the config has no parameter `{name}`"))
+            .suggest(nearest);
     }
 }

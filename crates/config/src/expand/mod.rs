@@ -50,6 +50,8 @@ pub(crate) struct Expanded {
     pub(crate) left_out: Vec<LeftOut>,
     /// The workflows whose conditions do.
     pub(crate) let_in: Vec<LetIn>,
+    /// The names of the pipeline's parameters, and where they are declared: if none are, the beginning.
+    pub(crate) parameters: (Vec<String>, Region),
     /// Whether keys that mean nothing are refused, as in version 2.1.
     pub(crate) is_strict: bool,
     /// Whether an orb is not at hand, so that jobs may be missing.
@@ -236,7 +238,13 @@ impl Expander<'_> {
             });
         }
         let unused = self.unused(top);
+        let declared_at = match top.get("parameters") {
+            Some(entry) => entry.key.region,
+            None => Region::point(region.file, 1, 1),
+        };
+        let names = self.pipeline.names().map(str::to_owned);
         Expanded {
+            parameters: (names.collect(), declared_at),
             root: Rc::new(Node::map(region, entries.into_iter().collect())),
             unused,
             left_out: workflows.left_out,

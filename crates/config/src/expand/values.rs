@@ -52,14 +52,6 @@ impl PipelineValues {
             Version::V2_0 => Parameters::default(),
             Version::V2_1 => parameter::declared(top, true, problems),
         };
-        // Where none are declared, the file as a whole is at fault.
-        let region = top.get("parameters").map_or_else(
-            || {
-                let first = top.iter().next().map(|entry| entry.key.region.file);
-                Region::point(first.unwrap_or_default(), 1, 1)
-            },
-            |entry| entry.key.region,
-        );
         let mut parameters = Vec::new();
         for parameter in declared.iter() {
             let given = inputs
@@ -87,19 +79,6 @@ impl PipelineValues {
                 },
             };
             parameters.push((parameter.clone(), value));
-        }
-        for name in inputs.parameters.into_iter().flat_map(|given| given.keys()) {
-            let known = || {
-                parameters
-                    .iter()
-                    .map(|(parameter, _)| &*parameter.name.text)
-            };
-            if !known().any(|known| known == name) {
-                let nearest = problems.nearest(name, known()).map(str::to_owned);
-                problems
-                    .error(region, format!("the config has no parameter `{name}`"))
-                    .suggest(nearest.as_deref());
-            }
         }
         Self {
             has_trigger: inputs.trigger.is_some(),
@@ -155,6 +134,12 @@ impl PipelineValues {
                 .nearest(name, PIPELINE_VALUES.iter().map(|known| known.name))
                 .map(|nearest| format!("pipeline.{nearest}")),
         })
+    }
+
+    /// The names of its parameters.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        let names = self.parameters.iter();
+        names.map(|(parameter, _)| &*parameter.name.text)
     }
 
     /// Whether there is a trigger at all; a config may just be looked over.

@@ -264,13 +264,42 @@ impl Expander<'_> {
                 (Key::new(&scalar.text, item.region), None)
             }
             Value::Map(map) => match map.only() {
-                Some(entry) => (entry.key.clone(), Some(&entry.value)),
-                None => return false,
+                Some(entry) => (entry.key.clone(), Some(Rc::clone(&entry.value))),
+                None => match self.indented(map, item.region) {
+                    Some(Entry { key, value }) => (key, Some(value)),
+                    None => return false,
+                },
             },
             Value::Scalar(_) | Value::List(_) => return false,
         };
-        self.job_use(workflow, &job, body, uses, workflows);
+        self.job_use(workflow, &job, body.as_ref(), uses, workflows);
         true
+    }
+
+    /// A use of a job beside which stands what belongs below it, as it was meant; none if it is no such
+    /// thing. CircleCI lets it pass.
+    fn indented(&mut self, map: &Map, region: Region) -> Option<Entry> {
+        let mut entries = map.iter();
+        let job = entries.next().filter(|job| job.value.is_null())?;
+        let below: Vec<Entry> = entries.cloned().collect();
+        let first = below.first()?.key.clone();
+        if !below
+            .iter()
+            .all(|entry| Place::Use.key(&entry.key.text).is_some())
+        {
+            return None;
+        }
+        self.problems
+            .warning(
+                first.region,
+                format!(
+                    "`{}` stands beside the job `{}`, and is read as if it stood below",
+                    first.text, job.key.text
+                ),
+            )
+            .help(format!("indent it below `{}`", job.key.text));
+        let body = Node::map(region, below.into_iter().collect());
+        Some(Entry::new(job.key.clone(), body))
     }
 
     fn job_use(

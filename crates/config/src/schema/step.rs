@@ -26,7 +26,15 @@ pub(super) fn steps(job: &Key, entry: &Entry, reader: &mut Reader<'_>) -> Option
             }
             right
         }
-        Value::List(_) | Value::Scalar(_) => {
+        // What conditions leave of a list; "steps": [] in CircleCI's own examples of expanded configs.
+        Value::List(_) => {
+            reader.problems.warning(
+                key.region,
+                format!("no step of job `{}` is left: it does nothing", job.text),
+            );
+            true
+        }
+        Value::Scalar(_) => {
             reader
                 .problems
                 .error(

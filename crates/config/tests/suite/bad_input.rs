@@ -120,10 +120,10 @@ jobs:
     6 │     docker: []
       │     ^^^^^^ add `- image: …`
 
-    error: the `steps` of job `b` are empty
+    warning: no step of job `b` is left: it does nothing
       ci.yml:7:5
     7 │     steps: []
-      │     ^^^^^ add at least one step, such as `- run: make`
+      │     ^^^^^
 
     error: job `c` has no `steps`
       ci.yml:8:3
@@ -881,10 +881,10 @@ workflows:
     9 │   c: {jobs: {build: {}}}
       │       ^^^^ begin each job with `-`
 
-    error: an entry of a workflow's `jobs` has one key, this one has `test` and `requires`
+    warning: `requires` stands beside the job `test`, and is read as if it stood below
       ci.yml:14:9
     14 │         requires: [build]
-       │         ^^^^^^^^ indent it below `test`, or begin a new entry with `-`
+       │         ^^^^^^^^ indent it below `test`
 
     error: `requries` means nothing in the job `build` of a workflow
       ci.yml:15:26

@@ -72,7 +72,7 @@ fn configs_as_projects_have_them() {
       a step has one key, this one has `run`, `name`, `command`
       `filters` means nothing in a job
       there is no step `mkdocs gh-deploy`
-      an entry of a workflow's `jobs` has one key, this one has `publish` and `requires`
+      `requires` stands beside the job `publish`, and is read as if it stood below
     monorepo_services.yml: 1 jobs
     monorepo_setup.yml: 1 jobs
     nightly.yml: 5 jobs

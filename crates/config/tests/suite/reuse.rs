@@ -424,6 +424,72 @@ fn a_parameter_that_is_nowhere_declared_is_told() {
 }
 
 #[test]
+fn a_parameter_may_be_declared_in_any_of_several_files() {
+    let parameters = BTreeMap::from([("channel".to_owned(), "beta".into())]);
+    let inputs = Inputs {
+        parameters: Some(&parameters),
+        ..Inputs::default()
+    };
+    let declaring = "version: 2.1\nparameters: {channel: {type: string, default: a}}\njobs: {build: {machine: true, steps: [run: echo << pipeline.parameters.channel >>]}}\n";
+    let other = "version: 2.1\njobs: {build: {machine: true, steps: [checkout]}}\n";
+    for texts in [[declaring, other], [other, declaring]] {
+        let files = [file("one.yml", texts[0]), file("other.yml", texts[1])];
+        let compiled = compile(&files, &inputs);
+        assert_eq!(told(&compiled), "");
+    }
+    let files = [file("one.yml", other), file("other.yml", other)];
+    assert_snapshot!(told(&compile(&files, &inputs)), @"
+    error: the config has no parameter `channel`
+      other.yml:1:1
+    1 │ version: 2.1
+      │ ^
+    ");
+}
+
+#[test]
+fn a_job_all_of_whose_steps_are_left_out_does_nothing() {
+    let text = "\
+version: 2.1
+parameters: {deploy: {type: boolean, default: false}}
+jobs:
+  build:
+    machine: true
+    steps:
+      - when: {condition: << pipeline.parameters.deploy >>, steps: [run: deploy]}
+";
+    let compiled = compile_one(text);
+    assert!(compiled.plan.is_some());
+    assert_snapshot!(told(&compiled), @"
+    warning: no step of job `build` is left: it does nothing
+      ci.yml:6:5
+    6 │     steps:
+      │     ^^^^^
+    ");
+    let again = compile_one(processed(text));
+    assert_eq!(again.plan, compiled.plan);
+}
+
+#[test]
+fn what_stands_beside_a_job_is_read_as_if_it_stood_below() {
+    let text = |indent: &str| {
+        format!(
+            "version: 2.1\njobs: {{a: {{machine: true, steps: [checkout]}}}}\nworkflows:\n  ci:\n    jobs:\n      - a\n      - a:\n        {indent}name: b\n        {indent}requires: [a]\n"
+        )
+    };
+    let beside = compile_one(text(""));
+    assert_snapshot!(told(&beside), @"
+    warning: `name` stands beside the job `a`, and is read as if it stood below
+      ci.yml:8:9
+    8 │         name: b
+      │         ^^^^ indent it below `a`
+    ");
+    assert_eq!(beside.plan, compile_one(text("  ")).plan);
+    // A second job is no such thing.
+    let two = "version: 2.1\njobs: {a: {machine: true, steps: [checkout]}}\nworkflows: {ci: {jobs: [{a: , b: }]}}\n";
+    assert!(refusal(two).contains("has one key"));
+}
+
+#[test]
 fn truths_are_digits_in_variables_however_those_are_written() {
     let config = |variables: &str| {
         format!(

@@ -10,7 +10,7 @@ cd "$(dirname "$0")"
 seconds=${1:-600}
 shift || true
 targets=("$@")
-[ "${#targets[@]}" -gt 0 ] || targets=(compile process orbs)
+[ "${#targets[@]}" -gt 0 ] || targets=(compile process orbs ide)
 
 cargo +nightly fuzz --version >/dev/null 2>&1 || {
   echo "error: this needs a nightly toolchain and cargo-fuzz (cargo install --locked cargo-fuzz)" >&2

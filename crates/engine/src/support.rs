@@ -84,9 +84,6 @@ pub(crate) fn warnings(plan: &Plan) -> Vec<String> {
         if build.resource_class.is_some() {
             tell("`resource_class` is not supported yet: the job gets what the runner gives");
         }
-        if build.timeout_ms.is_some() {
-            tell("`timeout` is not supported yet: the server's own limit holds");
-        }
         if build.serial_group.is_some() {
             tell("`serial-group` is not supported yet: the job waits for no other");
         }
@@ -119,7 +116,6 @@ mod tests {
         };
         let mut build = BuildSpec::new(RunsIn::Containers(vec![image.clone(), image]), Vec::new());
         build.resource_class = Some("large".into());
-        build.timeout_ms = Some(1);
         build.parallelism = 2;
         let job = |name: &str| JobSpec {
             name: name.into(),
@@ -136,7 +132,6 @@ mod tests {
             "`entrypoint`",
             "`parallelism`",
             "`resource_class`",
-            "`timeout`",
         ] {
             let times = told.iter().filter(|line| line.contains(word)).count();
             assert_eq!(times, 1, "{word}: {told:?}");

@@ -189,8 +189,8 @@ impl fmt::Display for Failure {
             Self::TimedOut { limit_ms } => {
                 write!(
                     f,
-                    "the job took longer than its limit of {} s",
-                    limit_ms / 1000
+                    "the job took longer than its limit of {}",
+                    Limit(*limit_ms)
                 )
             }
             Self::LogTooLong { limit_bytes } => {
@@ -199,6 +199,18 @@ impl fmt::Display for Failure {
                     "the job wrote more output than its limit of {limit_bytes} bytes"
                 )
             }
+        }
+    }
+}
+
+/// A time limit as people read it, from milliseconds.
+struct Limit(u64);
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            whole if whole % 1000 == 0 => write!(f, "{} s", whole / 1000),
+            broken => write!(f, "{broken} ms"),
         }
     }
 }

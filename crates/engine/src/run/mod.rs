@@ -6,6 +6,7 @@
 mod coroutine;
 mod environment;
 mod given;
+mod limit;
 mod progress;
 mod script;
 
@@ -381,7 +382,7 @@ impl Run<'_> {
             // What it is canceled for is in its state already.
             Some(Stopping::Asked) => Ending::Outcome(Outcome::Success),
             Some(Stopping::TimedOut) => Ending::Outcome(Outcome::Failure(Failure::TimedOut {
-                limit_ms: millis(self.shared.settings.job_timeout),
+                limit_ms: millis(self.time_limit()),
             })),
             Some(Stopping::LogTooLong) => {
                 Ending::Outcome(Outcome::Failure(Failure::LogTooLong { limit_bytes: limit }))
@@ -496,15 +497,13 @@ impl Run<'_> {
         Nonce::parse(text.trim())
     }
 
+    fn time_limit(&self) -> Duration {
+        limit::of_job(&self.claim.spec, self.shared.settings.job_timeout)
+    }
+
     fn time_left(&self) -> Duration {
         let now = self.shared.world.now();
-        let spent = self
-            .claim
-            .job
-            .state
-            .started()
-            .map_or(Duration::ZERO, |at| now.since(at));
-        self.shared.settings.job_timeout.saturating_sub(spent)
+        limit::left(self.time_limit(), &self.claim.job.state, now)
     }
 
     /// Goes on with the stored log where it ends.

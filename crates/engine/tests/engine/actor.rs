@@ -76,6 +76,15 @@ impl Stage {
         self.held.lock().unwrap().len()
     }
 
+    /// Whether there is a container of that job.
+    pub fn holds(&self, job: &str) -> bool {
+        self.held
+            .lock()
+            .unwrap()
+            .values()
+            .any(|held| held.job == job)
+    }
+
     /// Lets so many requests fail.
     pub fn refuse(&self, refusals: Refusals) {
         *self.refusals.lock().unwrap() = refusals;

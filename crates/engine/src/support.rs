@@ -88,13 +88,10 @@ pub(crate) fn warnings(plan: &Plan) -> Vec<String> {
             tell("`serial-group` is not supported yet: the job waits for no other");
         }
         for step in &build.steps {
-            if let StepAction::Run(run) = &step.action {
-                if run.max_auto_reruns > 0 {
-                    tell("automatic reruns are not supported yet: a step runs once");
-                }
-                if run.no_output_timeout_ms.is_some() {
-                    tell("`no_output_timeout` is not supported yet: the server's own limit holds");
-                }
+            if let StepAction::Run(run) = &step.action
+                && run.max_auto_reruns > 0
+            {
+                tell("automatic reruns are not supported yet: a step runs once");
             }
         }
     }

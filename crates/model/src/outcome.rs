@@ -62,7 +62,16 @@ pub enum Failure {
     },
     /// The job used more memory than it may.
     OutOfMemory,
-    /// The job, or a step that said nothing, took longer than it may.
+    /// A step wrote nothing for longer than it may, and was ended.
+    Silent {
+        /// Its place in the job, from 0.
+        index: u32,
+        /// Its name.
+        name: String,
+        /// The limit, in milliseconds.
+        limit_ms: u64,
+    },
+    /// The job took longer than it may.
     TimedOut {
         /// The limit, in milliseconds.
         limit_ms: u64,
@@ -134,6 +143,7 @@ impl Outcome {
             Self::Failure(
                 Failure::Start { .. }
                 | Failure::OutOfMemory
+                | Failure::Silent { .. }
                 | Failure::TimedOut { .. }
                 | Failure::LogTooLong { .. },
             )
@@ -186,6 +196,10 @@ impl fmt::Display for Failure {
                 )
             }
             Self::OutOfMemory => f.write_str("the job used more memory than it may"),
+            Self::Silent { name, limit_ms, .. } => {
+                let limit = Limit(*limit_ms);
+                write!(f, "step \"{name}\" wrote nothing for its limit of {limit}")
+            }
             Self::TimedOut { limit_ms } => {
                 write!(
                     f,

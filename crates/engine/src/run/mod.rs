@@ -9,6 +9,7 @@ mod given;
 mod limit;
 mod progress;
 mod script;
+mod silence;
 
 use std::error::Error;
 use std::fs::Permissions;
@@ -36,6 +37,7 @@ use crate::secrets::{Grant, NoGrant};
 use crate::support;
 use coroutine::{Answer, Asked};
 use progress::Progress;
+use silence::Silence;
 
 /// How often a job that can't be stopped is asked again, and how long to wait in between.
 const STOP_TRIES: u32 = 10;
@@ -282,6 +284,8 @@ impl Run<'_> {
         let mut stop_tries = 0;
         let mut asked: Option<BoxFuture<'_, Answer>> = None;
         let asked_stop = CancellationToken::new();
+        let mut silence = Silence::new(self.shared.settings.stop_grace);
+        let mut interrupting: Option<BoxFuture<'_, Result<(), ExecutorError>>> = None;
 
         let exit = loop {
             let cause = tokio::select! {
@@ -297,10 +301,37 @@ impl Run<'_> {
                     }
                 }
                 pumped = output.next(), if !matches!(stopping, Some(Stopping::Fault(_))) => {
-                    match self.take(&mut output, &mut progress, pumped).await {
-                        Ok(taken) => (taken.is_full || taken.is_flooded).then_some(Stopping::LogTooLong),
+                    let taken = self.take(&mut output, &mut progress, pumped).await;
+                    silence.broken();
+                    match taken {
+                        Ok(taken) => taken.is_too_much().then_some(Stopping::LogTooLong),
                         Err(error) => Some(Stopping::Fault(error)),
                     }
+                }
+                step = silence.over(progress.talking()), if stopping.is_none() => {
+                    // What it wrote may not have been read yet: we may have been stopped ourselves.
+                    let pumped = output.step().await;
+                    match self.take(&mut output, &mut progress, pumped).await {
+                        Ok(taken) if taken.read > 0 => {
+                            silence.broken();
+                            taken.is_too_much().then_some(Stopping::LogTooLong)
+                        }
+                        Ok(_) => {
+                            silence.end(step);
+                            progress.silenced(step);
+                            interrupting = Some(executor.interrupt(self.dir));
+                            None
+                        }
+                        Err(error) => Some(Stopping::Fault(error)),
+                    }
+                }
+                done = or_pending(&mut interrupting) => {
+                    interrupting = None;
+                    if let Err(error) = done {
+                        // It is tried again while the step goes on.
+                        tracing::warn!(error = chain(&error), "could not end a silent step");
+                    }
+                    None
                 }
                 answer = or_pending(&mut asked) => {
                     asked = None;

@@ -233,6 +233,20 @@ impl Executor for Actor {
         Err(ExecutorError::Rejected("a stage has no files".to_owned()))
     }
 
+    async fn interrupt(&self, dir: &JobDir) -> Result<(), ExecutorError> {
+        if let Some(held) = self.0.held.lock().unwrap().get(&dir.key()) {
+            held.exit.send_if_modified(|exit| {
+                let runs = exit.is_none();
+                if runs {
+                    write(dir, &mark(dir, "end;0;143"));
+                    *exit = Some(Ok(Exit::Code(143)));
+                }
+                runs
+            });
+        }
+        Ok(())
+    }
+
     async fn stop(&self, dir: &JobDir, _grace: Duration) -> Result<(), ExecutorError> {
         self.0.refused(|refusals| &mut refusals.stops)?;
         if let Some(held) = self.0.held.lock().unwrap().get(&dir.key()) {

@@ -231,6 +231,20 @@ async fn a_jobs_time_runs_on_while_no_engine_is_there() {
 }
 
 #[tokio::test]
+async fn a_step_that_writes_nothing_is_ended() {
+    let mut ci = Ci::start().await;
+    ci.stage.act("build", &[Act::Stay]);
+    let step = "run: {command: build, no_output_timeout: 50ms}";
+    let id = ci
+        .push(&config(&[("build", "")]).replace("run: build", step))
+        .await;
+    let expected = "build failure: step \"build\" wrote nothing for its limit of 50 ms\n";
+    assert_eq!(ci.settled(id).await, expected);
+    ci.swept().await;
+    ci.stop().await;
+}
+
+#[tokio::test]
 async fn an_approval_waits_for_a_person() {
     let mut ci = Ci::start().await;
     let config = config(&[("build", "")]).replace(

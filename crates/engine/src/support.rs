@@ -55,9 +55,6 @@ pub(crate) fn warnings(plan: &Plan) -> Vec<String> {
         if workflow.max_auto_reruns > 0 {
             tell("automatic reruns are not supported yet: a workflow runs once");
         }
-        if workflow.concurrency.is_some() {
-            tell("`concurrency` is not supported yet: the workflow waits for no other");
-        }
         if let Some(why) = refusal(job) {
             tell(&format!("job `{}` will fail: {why}", job.name));
         }
@@ -83,9 +80,6 @@ pub(crate) fn warnings(plan: &Plan) -> Vec<String> {
         }
         if build.resource_class.is_some() {
             tell("`resource_class` is not supported yet: the job gets what the runner gives");
-        }
-        if build.serial_group.is_some() {
-            tell("`serial-group` is not supported yet: the job waits for no other");
         }
         for step in &build.steps {
             if let StepAction::Run(run) = &step.action

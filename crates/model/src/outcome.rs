@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Status;
+use crate::{PipelineId, Status};
 
 /// How a job ended, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,6 +119,11 @@ pub enum CancelReason {
     },
     /// `popsicle run` was interrupted.
     Interrupted,
+    /// Of its concurrency group there is a newer one, which waits for none.
+    Superseded {
+        /// The newer one's pipeline.
+        by: PipelineId,
+    },
 }
 
 impl Outcome {
@@ -235,6 +240,12 @@ impl fmt::Display for CancelReason {
             Self::Requested { by: Some(who) } => write!(f, "canceled by {who}"),
             Self::Requested { by: None } => f.write_str("canceled on request"),
             Self::Interrupted => f.write_str("interrupted"),
+            Self::Superseded { by } => {
+                write!(
+                    f,
+                    "superseded by pipeline {by}, which is of the same concurrency group"
+                )
+            }
         }
     }
 }

@@ -18,7 +18,9 @@ use sqlx::SqliteConnection;
 use crate::job::{self, Member};
 use crate::report::{self, NewReport};
 use crate::write::Write;
-use crate::{Job, Pipeline, Result, Store, StoreError, attempt, measure, pipeline, unreadable};
+use crate::{
+    Job, Pipeline, Result, Store, StoreError, attempt, measure, pipeline, turn, unreadable,
+};
 
 /// A change of one pipeline, under way. Dropping it undoes it.
 pub(crate) struct Change {
@@ -121,6 +123,8 @@ impl Change {
     ) -> Result<()> {
         self.prepare(Preparation::Planned { at: self.at });
         self.pipeline.warnings = warnings.map(str::to_owned);
+        let of = (self.pipeline.id, &self.pipeline.trigger.repo);
+        turn::insert(self.write.connection(), of, plan).await?;
         let mut uuids = uuids.iter();
         for workflow in &plan.workflows {
             let nodes: Vec<Node> = nodes(workflow.jobs.iter().map(|job| NodeSource {
@@ -202,8 +206,23 @@ impl Change {
 
     /// The same for each job that has not ended.
     pub(crate) async fn apply_to_all(&mut self, event: &JobEvent) -> Result<()> {
+        self.apply_where(|_| true, event).await
+    }
+
+    /// The same for each of a workflow.
+    pub(crate) async fn apply_to_workflow(
+        &mut self,
+        workflow: &str,
+        event: &JobEvent,
+    ) -> Result<()> {
+        self.apply_where(|job| job.workflow == workflow, event)
+            .await
+    }
+
+    async fn apply_where(&mut self, wanted: impl Fn(&Job) -> bool, event: &JobEvent) -> Result<()> {
         for place in 0..self.members.len() {
-            if !self.members[place].job.state.status().is_ended() {
+            let job = &self.members[place].job;
+            if wanted(job) && !job.state.status().is_ended() {
                 self.apply_at(place, event.clone()).await?;
             }
         }
@@ -244,6 +263,7 @@ impl Change {
             let job = &self.members[place].job;
             job::update(self.write.connection(), job.id, &job.state).await?;
         }
+        turn::follow(self.write.connection(), self.pipeline.id, &self.members).await?;
         self.settle_pipeline();
         pipeline::update(&mut self.write, &self.pipeline).await?;
         self.write

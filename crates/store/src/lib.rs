@@ -42,6 +42,7 @@ mod secret;
 mod step;
 mod test_result;
 mod token;
+mod turn;
 mod unreadable;
 mod workspace;
 mod write;

@@ -148,7 +148,8 @@ async fn plan(shared: &Shared, pipeline: &Pipeline) -> Result<(Plan, String), No
     }
     let files = read_config(&tree, &pipeline.trigger).await?;
     // Compiling is work for the processor alone, and bounded by the compiler's own limits.
-    let trigger = values::values(pipeline);
+    let changed = changed_files(&tree, &files, &pipeline.trigger).await;
+    let trigger = values::values(pipeline, changed);
     let parameters = pipeline.trigger.parameters.clone();
     let compiled = tokio::task::spawn_blocking(move || {
         let inputs = Inputs {
@@ -189,6 +190,25 @@ async fn plan(shared: &Shared, pipeline: &Pipeline) -> Result<(Plan, String), No
         }
         None => Err(NoPlan::users(text(Severity::Error))),
     }
+}
+
+/// The files that a trigger changed, where its config may ask; none where that can't be told.
+async fn changed_files(
+    tree: &Tree,
+    files: &[SourceFile],
+    trigger: &Trigger,
+) -> Option<Vec<String>> {
+    // Most configs have no filter of paths, and then no git need run.
+    const KEY: &[u8] = b"paths";
+    let asks = |file: &SourceFile| file.text.windows(KEY.len()).any(|word| word == KEY);
+    if !files.iter().any(asks) {
+        return None;
+    }
+    tree.changed(trigger).await.unwrap_or_else(|error| {
+        // Then everything runs that could be meant.
+        tracing::info!(error = chain(&error), "can't tell which files changed");
+        None
+    })
 }
 
 /// Why a config has nothing to do for a trigger.

@@ -7,8 +7,8 @@ use config::TriggerValues;
 use model::{ForgeKind, GitRef, Origin, ParameterValue, Trigger, TriggerKind};
 use store::Pipeline;
 
-/// What is known of a pipeline's trigger.
-pub(crate) fn values(pipeline: &Pipeline) -> TriggerValues {
+/// What is known of a pipeline's trigger, and of the files that it changed.
+pub(crate) fn values(pipeline: &Pipeline, changed_files: Option<Vec<String>>) -> TriggerValues {
     let trigger = &pipeline.trigger;
     let mut values: BTreeMap<String, ParameterValue> = BTreeMap::new();
     let mut put = |name: &str, value: ParameterValue| {
@@ -60,7 +60,7 @@ pub(crate) fn values(pipeline: &Pipeline) -> TriggerValues {
         values,
         git_ref: trigger.git_ref.clone(),
         scheduled: None,
-        changed_files: None,
+        changed_files,
     }
 }
 

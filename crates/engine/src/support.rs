@@ -81,13 +81,6 @@ pub(crate) fn warnings(plan: &Plan) -> Vec<String> {
         if build.resource_class.is_some() {
             tell("`resource_class` is not supported yet: the job gets what the runner gives");
         }
-        for step in &build.steps {
-            if let StepAction::Run(run) = &step.action
-                && run.max_auto_reruns > 0
-            {
-                tell("automatic reruns are not supported yet: a step runs once");
-            }
-        }
     }
     lines
 }

@@ -138,11 +138,11 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// The command that runs, if one does, and how long it may write nothing.
+    /// The command that runs, if one does, and how long nothing may be heard of it.
     pub(crate) fn talking(&self) -> Option<(u32, Duration)> {
         let (index, _) = self.running.last_key_value()?;
         let step = step_of(&self.claim.spec, *index)?;
-        silence::command(step).map(|run| (*index, silence::limit(run)))
+        silence::command(step).map(|run| (*index, silence::patience(run)))
     }
 
     /// That step is ended because it wrote nothing for too long.
@@ -176,7 +176,10 @@ impl<'a> Progress<'a> {
                 let step = step_of(&self.claim.spec, index);
                 let name = step.map_or("", |step| &step.name);
                 Outcome::Failure(match step.and_then(silence::command) {
-                    Some(run) if self.silenced == Some(index) => silence::failure(index, name, run),
+                    // Run again after that, it may have failed in another way.
+                    Some(run) if self.silenced == Some(index) && exit_code > 128 => {
+                        silence::failure(index, name, run)
+                    }
                     Some(_) | None => Failure::Step {
                         index,
                         name: name.to_owned(),

@@ -80,6 +80,7 @@ failed=0
 stopping=
 silent=
 child=
+pause=
 leave() {{
   # Whoever stopped us knows why, and this is no end that the job came to.
   [ -z "$stopping" ] || exit 143
@@ -92,8 +93,8 @@ stop() {{
   stopping=1
   if [ "$$" = 1 ]; then
     kill -TERM -1 2>/dev/null
-  elif [ -n "$child" ]; then
-    kill -TERM "$child" 2>/dev/null
+  elif [ -n "$child$pause" ]; then
+    kill -TERM $child $pause 2>/dev/null
   fi
 }}
 trap stop TERM INT
@@ -116,22 +117,43 @@ begin() {{
   esac
 }}
 
-# Waits for the child, step $1; a signal interrupts a wait. $2 is what to say if it was silent for too long.
-end() {{
+# Waits for the child; a signal interrupts a wait. $1 is what to say if it was silent for too long.
+await() {{
   code=0
   wait "$child" 2>/dev/null || code=$?
   while [ -n "$stopping$silent" ] && kill -0 "$child" 2>/dev/null; do
     code=0
     wait "$child" 2>/dev/null || code=$?
   done
+  if [ -n "$silent" ]; then
+    # It may have ended between a signal and that look; a shell that has told how says 127.
+    told=0
+    wait "$child" 2>/dev/null || told=$?
+    [ "$told" = 127 ] || code=$told
+  fi
   child=
   if [ -n "$silent" ]; then
     silent=
-    printf '\n%s\n' "$2"
+    printf '\n%s\n' "$1"
     [ "$code" != 0 ] || code=143
   fi
-  close "$1" "$code"
 }}
+
+# Whether a command that was run again $1 times, and may be $2 times, is to be once more; after $3 seconds.
+again() {{
+  [ "$code" != 0 ] && [ "$1" -lt "$2" ] && [ -z "$stopping" ] || return 1
+  printf '\n%s\n' "exit code $code: running it again ($(($1 + 1)) of $2)"
+  if [ "$3" != 0 ]; then
+    sleep "$3" </dev/null 9<&- &
+    pause=$!
+    # The signal may have come before there was anything to end.
+    [ -z "$stopping" ] || kill -TERM "$pause" 2>/dev/null
+    wait "$pause" 2>/dev/null
+    pause=
+  fi
+  [ -z "$stopping" ]
+}}
+
 close() {{
   say "end;$1;$2"
   if [ "$2" != 0 ] && [ "$failed" = 0 ]; then failed=$2; fi
@@ -208,9 +230,19 @@ fn run_body(index: u32, name: &str, run: &RunStep, job_shell: Option<&str>) -> S
         }
     };
     let silent = quote(&format!("error: {}", silence::failure(index, name, run)));
-    format!(
-        "  (\n    trap - TERM INT USR1\n    cd {place} || exit 1\n{exports}    {shell}\n  ) </dev/null 9<&- &\n  child=$!\n  end {index} {silent}\n"
-    )
+    let once = format!(
+        "  (\n    trap - TERM INT USR1\n    cd {place} || exit 1\n{exports}    {shell}\n  ) </dev/null 9<&- &\n  child=$!\n  await {silent}\n"
+    );
+    let all = match run.max_auto_reruns {
+        0 => once,
+        reruns => {
+            let delay = run.auto_rerun_delay_ms.div_ceil(1000);
+            format!(
+                "  tries=0\n  while\n{once}  again \"$tries\" {reruns} {delay}\n  do\n    tries=$((tries + 1))\n  done\n"
+            )
+        }
+    };
+    format!("{all}  close {index} \"$code\"\n")
 }
 
 /// Whether that is `-c`, alone or after other short options: `-ec`.
@@ -657,6 +689,70 @@ mod tests {
                 assert_eq!(output.status.code(), Some(code), "{shell:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_command_that_fails_is_run_again_as_often_as_it_may_be() {
+        let often = |command: &str, reruns| {
+            let mut step = step(command);
+            if let StepAction::Run(run) = &mut step.action {
+                run.max_auto_reruns = reruns;
+            }
+            step
+        };
+        let second = "echo run; [ -e ~/ran ] || { : > ~/ran; exit 3; }";
+        let never = "echo no; exit 4";
+        let steps = vec![often(second, 5), often(never, 2), step("echo after")];
+        for shell in [&["bash"][..], &["dash"], &["busybox", "sh"]] {
+            if Command::new(shell[0]).arg("-c").arg(":").output().is_err() {
+                ::tests::skip(&format!("no {}", shell[0]));
+                continue;
+            }
+            let (text, code) = run_with(shell, &job(steps.clone()));
+            let again = |code, count, of| {
+                format!("\nexit code {code}: running it again ({count} of {of})\n")
+            };
+            let expected = [
+                "<start;0>run\n",
+                &again(3, 1, 5),
+                "run\n<end;0;0><start;1>no\n",
+                &again(4, 1, 2),
+                "no\n",
+                &again(4, 2, 2),
+                "no\n<end;1;4><skip;2>",
+            ];
+            assert_eq!(text, expected.concat(), "{shell:?}");
+            assert_eq!(code, 4);
+        }
+    }
+
+    #[test]
+    fn a_signal_ends_the_wait_before_a_command_runs_again() {
+        let mut steps = vec![step("echo x >> ~/ran; exit 3")];
+        if let StepAction::Run(run) = &mut steps[0].action {
+            run.max_auto_reruns = 1;
+            run.auto_rerun_delay_ms = 60_000;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        write(&job(steps), dir.path());
+        let log = dir.path().join("log");
+        let mut child = command(&["sh"], dir.path())
+            .stdout(std::fs::File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while !std::fs::read_to_string(&log).unwrap().contains("again") {
+            let in_time = std::time::Instant::now() < deadline;
+            assert!(in_time, "it is never to run again");
+            std::thread::yield_now();
+        }
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(143));
+        assert_eq!(
+            std::fs::read_to_string(dir.path().join("ran")).unwrap(),
+            "x\n"
+        );
     }
 
     #[test]

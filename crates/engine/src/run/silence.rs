@@ -25,6 +25,11 @@ pub(crate) fn limit(run: &RunStep) -> Duration {
         .map_or(DEFAULT, Duration::from_millis)
 }
 
+/// How long nothing may be heard of it: it may be between two runs.
+pub(crate) fn patience(run: &RunStep) -> Duration {
+    limit(run) + Duration::from_millis(run.auto_rerun_delay_ms)
+}
+
 /// How a job fails of which that command wrote nothing for longer.
 pub(crate) fn failure(index: u32, name: &str, run: &RunStep) -> Failure {
     Failure::Silent {
@@ -55,6 +60,7 @@ impl Silence {
     /// Something was heard, and dealt with.
     pub(crate) fn broken(&mut self) {
         self.heard = Instant::now();
+        self.ended = None;
     }
 
     /// Waits until the step that runs, if one does, has written nothing for longer than it may; or was told
@@ -102,5 +108,7 @@ mod tests {
         let (_, told) = silence.ended.unwrap();
         assert_eq!(silence.due((0, LIMIT)), told + GRACE);
         assert_eq!(silence.due((1, LIMIT)), silence.heard + LIMIT);
+        silence.broken();
+        assert_eq!(silence.due((0, LIMIT)), silence.heard + LIMIT);
     }
 }

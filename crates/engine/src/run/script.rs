@@ -120,17 +120,20 @@ begin() {{
 # Waits for the child; a signal interrupts a wait. $1 is what to say if it was silent for too long.
 await() {{
   code=0
-  wait "$child" 2>/dev/null || code=$?
-  while [ -n "$stopping$silent" ] && kill -0 "$child" 2>/dev/null; do
-    code=0
-    wait "$child" 2>/dev/null || code=$?
-  done
-  if [ -n "$silent" ]; then
-    # It may have ended between a signal and that look; a shell that has told how says 127.
-    told=0
-    wait "$child" 2>/dev/null || told=$?
-    [ "$told" = 127 ] || code=$told
-  fi
+  # Bash has something to say of each child that a signal ends.
+  {{
+    wait "$child" || code=$?
+    while [ -n "$stopping$silent" ] && kill -0 "$child"; do
+      code=0
+      wait "$child" || code=$?
+    done
+    if [ -n "$silent" ]; then
+      # It may have ended between a signal and that look; a shell that has told how says 127.
+      told=0
+      wait "$child" || told=$?
+      [ "$told" = 127 ] || code=$told
+    fi
+  }} 2>/dev/null
   child=
   if [ -n "$silent" ]; then
     silent=
@@ -652,7 +655,7 @@ mod tests {
     #[test]
     fn a_silent_step_is_ended_and_what_follows_a_failure_runs() {
         let listening = "echo $$ > $HOME/pid; exec sleep 600";
-        let tidying = "trap 'kill $! || :; exit 0' TERM; sleep 600 & echo $$ > $HOME/pid; wait";
+        let tidying = "trap 'exit 0' TERM; echo $$ > $HOME/pid; while :; do sleep 1 || :; done";
         let deaf = "trap 'echo $$ > $HOME/again' TERM; echo $$ > $HOME/pid; while :; do sleep 1 || :; done";
         for (command, code) in [(listening, 143), (tidying, 143), (deaf, 137)] {
             for shell in [&["bash"][..], &["dash"], &["busybox", "sh"]] {

@@ -51,10 +51,7 @@ pub(crate) fn warnings(plan: &Plan) -> Vec<String> {
     if !plan.schedules.is_empty() {
         tell("schedules are not supported yet: nothing is run by the clock");
     }
-    for (workflow, job) in plan.jobs() {
-        if workflow.max_auto_reruns > 0 {
-            tell("automatic reruns are not supported yet: a workflow runs once");
-        }
+    for (_, job) in plan.jobs() {
         if let Some(why) = refusal(job) {
             tell(&format!("job `{}` will fail: {why}", job.name));
         }

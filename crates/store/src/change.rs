@@ -19,7 +19,7 @@ use crate::job::{self, Member};
 use crate::report::{self, NewReport};
 use crate::write::Write;
 use crate::{
-    Job, Pipeline, Result, Store, StoreError, attempt, measure, pipeline, turn, unreadable,
+    Job, Pipeline, Result, Store, StoreError, attempt, measure, pipeline, rerun, turn, unreadable,
 };
 
 /// A change of one pipeline, under way. Dropping it undoes it.
@@ -125,6 +125,7 @@ impl Change {
         self.pipeline.warnings = warnings.map(str::to_owned);
         let of = (self.pipeline.id, &self.pipeline.trigger.repo);
         turn::insert(self.write.connection(), of, plan).await?;
+        rerun::insert(self.write.connection(), self.pipeline.id, plan).await?;
         let mut uuids = uuids.iter();
         for workflow in &plan.workflows {
             let nodes: Vec<Node> = nodes(workflow.jobs.iter().map(|job| NodeSource {
@@ -259,6 +260,7 @@ impl Change {
     /// Lets follow what follows, and stores all of it.
     pub(crate) async fn store(mut self) -> Result<Stored> {
         self.settle().await?;
+        self.rerun().await?;
         for place in std::mem::take(&mut self.changed) {
             let job = &self.members[place].job;
             job::update(self.write.connection(), job.id, &job.state).await?;
@@ -282,6 +284,29 @@ impl Change {
             let nodes = self.nodes_of(&places);
             for (place, event) in settle(&nodes, self.at) {
                 self.apply_at(places[place], event).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A workflow that ended with this change, and failed, runs again from what failed, if its plan grants it
+    /// another run: before anybody hears that it ended.
+    async fn rerun(&mut self) -> Result<()> {
+        for ((_, workflow), places) in self.workflows() {
+            if !places.iter().any(|place| self.changed.contains(place)) {
+                continue;
+            }
+            let failed = rerun::failed(places.iter().map(|place| &self.members[*place].job));
+            let id = self.pipeline.id;
+            if failed.is_empty() || !rerun::take(self.write.connection(), id, &workflow).await? {
+                continue;
+            }
+            for job in failed {
+                match self.retry(job).await {
+                    // What requires another of them must have failed by itself, and stays so for now.
+                    Ok(()) | Err(StoreError::NotRetriable(_)) => {}
+                    Err(error) => return Err(error),
+                }
             }
         }
         Ok(())

@@ -36,6 +36,7 @@ mod preparation;
 mod project;
 mod repo;
 mod report;
+mod rerun;
 mod retry;
 mod runner;
 mod secret;

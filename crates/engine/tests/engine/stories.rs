@@ -378,3 +378,18 @@ async fn a_retried_job_frees_what_was_skipped_because_of_it() {
     ci.swept().await;
     ci.stop().await;
 }
+
+#[tokio::test]
+async fn a_failed_workflow_runs_again_by_itself() {
+    let mut ci = Ci::start().await;
+    ci.stage.act("build", &[Act::Exit(2), Act::Exit(0)]);
+    let config = config(&[("lint", ""), ("build", ""), ("deploy", "build")])
+        .replace("  ci:\n", "  ci:\n    max_auto_reruns: 1\n");
+    let id = ci.push(&config).await;
+    let jobs = ci.settled(id).await;
+    assert_eq!(jobs, "lint success\nbuild success\ndeploy success\n");
+    assert_eq!(ci.job(id, "build").await.state.attempt(), 2);
+    assert_eq!(ci.job(id, "lint").await.state.attempt(), 1);
+    ci.swept().await;
+    ci.stop().await;
+}

@@ -295,3 +295,25 @@ async fn a_daemon_that_restarts_ends_no_job() {
     ci.settled(running).await;
     ci.until_clean().await;
 }
+
+#[tokio::test]
+async fn a_silent_step_of_a_container_is_ended_and_its_job_goes_on() {
+    if !has_docker() {
+        return;
+    }
+    let image = Image::busybox();
+    let ci = Ci::start().await.with_docker();
+    let repo = in_image(
+        &image.name,
+        "      - run: {name: Hang, command: echo waiting; sleep 600, no_output_timeout: 1s}
+      - run: {command: echo tidied, when: always}",
+    );
+    let id = ci.push(&repo).await;
+    assert_snapshot!(ci.settled(id).await, @r#"
+    pipeline failure
+      build  failure  (step "Hang" wrote nothing for its limit of 1 s)
+    "#);
+    let log = ci.log(id, "build").await;
+    assert!(log.ends_with("tidied\n"), "{log}");
+    ci.until_clean().await;
+}

@@ -168,3 +168,36 @@ workflows: {main: {jobs: [build]}}
     assert!(ci.log(id, "build").await.starts_with("waiting\n"));
     ci.until_clean().await;
 }
+
+#[tokio::test]
+async fn a_step_that_writes_nothing_is_ended_and_what_follows_a_failure_runs() {
+    if !has_machine_jobs().await {
+        return;
+    }
+    let ci = Ci::start().await;
+    let repo = Repo::with_config(
+        "
+version: 2.1
+jobs:
+  build:
+    machine: true
+    steps:
+      - run: {name: Hang, command: echo waiting; sleep 600, no_output_timeout: 1s}
+      - run: echo never
+      - run: {command: echo tidied, when: always}
+workflows: {main: {jobs: [build]}}
+",
+    );
+    let id = ci.push(&repo).await;
+    assert_snapshot!(ci.settled(id).await, @r#"
+    pipeline failure
+      build  failure  (step "Hang" wrote nothing for its limit of 1 s)
+    "#);
+    let log = ci.log(id, "build").await;
+    assert!(
+        log.contains("waiting\n\nerror: step \"Hang\" wrote nothing"),
+        "{log}"
+    );
+    assert!(log.ends_with("tidied\n"), "{log}");
+    ci.until_clean().await;
+}

@@ -149,6 +149,44 @@ async fn a_push_says_what_it_wants() {
 }
 
 #[tokio::test]
+async fn a_push_runs_the_workflows_of_what_it_changed() {
+    let ci = Ci::start().await;
+    let url = demo(&ci).await;
+    let repo = Repo::with_config(
+        "
+version: 2.1
+jobs: {code: {type: no-op}, docs: {type: no-op}}
+workflows:
+  code: {paths: {ignore: ['docs/**']}, jobs: [code]}
+  docs: {paths: ['docs/**'], jobs: [docs]}
+",
+    );
+    let ran = async |id| {
+        ci.settled(id).await;
+        let pipeline = ci.pipeline(id).await;
+        let jobs = pipeline["jobs"].as_array().into_iter().flatten();
+        let names = jobs.filter_map(|job| job["job_name"].as_str().map(str::to_owned));
+        names.collect::<Vec<_>>()
+    };
+    push(&repo, &[&url, "main"]);
+    assert_eq!(ran(1).await, ["code", "docs"], "nothing tells what is new");
+    repo.commit("Explain", &[("docs/guide/start.md", "Start")]);
+    push(&repo, &[&url, "main"]);
+    assert_eq!(ran(2).await, ["docs"]);
+    repo.branch("topic");
+    repo.commit("Work", &[("src/main.c", "int main;")]);
+    push(&repo, &[&url, "topic"]);
+    assert_eq!(
+        ran(3).await,
+        ["code"],
+        "a new branch is held against the default one"
+    );
+    repo.commit("Explain more", &[("docs/more.md", "More")]);
+    push(&repo, &[&url, "topic"]);
+    assert_eq!(ran(4).await, ["docs"]);
+}
+
+#[tokio::test]
 async fn many_branches_at_once_are_built_in_their_order() {
     let ci = Ci::start().await;
     let url = demo(&ci).await;

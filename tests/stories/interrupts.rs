@@ -107,8 +107,11 @@ impl Drop for Run {
 }
 
 fn command(folder: &Path, temp: &Path) -> Command {
-    let mut command = Command::new(popsicle());
+    // Whoever runs these tests may ignore a hang-up, and what is ignored stays so.
+    let mut command = Command::new("env");
     command
+        .arg("--default-signal")
+        .arg(popsicle())
         .args(["run", "--verbose"])
         .arg(folder)
         .current_dir(folder)

@@ -160,7 +160,8 @@ async fn plan(shared: &Shared, pipeline: &Pipeline) -> Result<(Plan, String), No
     let files = read_config(&tree, &pipeline.trigger).await?;
     let finder = OrbFinder::of_tree(&tree, &shared.settings.orbs).await?;
     // Compiling is work for the processor, bounded by the compiler's own limits, and reads the orbs.
-    let trigger = trigger_values(pipeline.id, &pipeline.trigger);
+    let changed = changed_files(&tree, &files, &pipeline.trigger).await;
+    let trigger = trigger_values(pipeline.id, &pipeline.trigger, changed);
     let parameters = pipeline.trigger.parameters.clone();
     let compiled = tokio::task::spawn_blocking(move || {
         let orbs = ImportedOrbs::new(finder);
@@ -204,6 +205,25 @@ async fn plan(shared: &Shared, pipeline: &Pipeline) -> Result<(Plan, String), No
         }
         None => Err(NoPlan::users(text(Severity::Error))),
     }
+}
+
+/// The files that a trigger changed, where its config may ask; none where that can't be told.
+async fn changed_files(
+    tree: &Tree,
+    files: &[SourceFile],
+    trigger: &Trigger,
+) -> Option<Vec<String>> {
+    // Most configs have no filter of paths, and then no git need run.
+    const KEY: &[u8] = b"paths";
+    let asks = |file: &SourceFile| file.text.windows(KEY.len()).any(|word| word == KEY);
+    if !files.iter().any(asks) {
+        return None;
+    }
+    tree.changed(trigger).await.unwrap_or_else(|error| {
+        // Then everything runs that could be meant.
+        tracing::info!(error = chain(&error), "can't tell which files changed");
+        None
+    })
 }
 
 /// Why a config has nothing to do for a trigger.

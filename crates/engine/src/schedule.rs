@@ -115,6 +115,7 @@ impl Scheduler {
             self.start(claim, Begin::TakeUp);
         }
         self.reclaim();
+        self.supersede().await;
         self.fill().await;
         let mut sweep = tokio::time::interval(self.shared.settings.reconcile_interval);
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -150,6 +151,7 @@ impl Scheduler {
             }
             Happening::PreparationEnded(ended) => {
                 self.preparation_ended(ended).await;
+                self.supersede().await;
                 self.fill().await;
             }
             Happening::ReclaimEnded(ended) => {
@@ -361,7 +363,26 @@ impl Scheduler {
             self.sweeps = 0;
             self.reclaim();
         }
+        self.supersede().await;
         self.fill().await;
+    }
+
+    /// Ends what a newer one of its concurrency group ends.
+    async fn supersede(&self) {
+        let now = self.shared.world.now();
+        match self.shared.store.cancel_superseded(now).await {
+            Ok(running) => {
+                for job in running {
+                    self.stop_run(job.id);
+                }
+            }
+            Err(error) => {
+                tracing::error!(
+                    error = run::chain(&error),
+                    "could not end what is superseded; it is tried again later"
+                );
+            }
+        }
     }
 
     /// Looks for what nobody wants, beside everything else: a container that resists must not hold up
@@ -402,9 +423,9 @@ fn is_stopping(claim: &Claim) -> bool {
 
 fn is_work(body: &EventBody) -> bool {
     match body {
-        EventBody::Pipeline { status, .. } | EventBody::Job { status, .. } => {
-            *status == Status::Queued
-        }
+        // What ends may be what others waited for; of a job that ran, its run tells.
+        EventBody::Pipeline { status, .. } => *status == Status::Queued || status.is_ended(),
+        EventBody::Job { status, .. } => matches!(status, Status::Queued | Status::Canceled),
         EventBody::Step { .. } => false,
     }
 }

@@ -51,13 +51,7 @@ pub(crate) fn warnings(plan: &Plan) -> Vec<String> {
     if !plan.schedules.is_empty() {
         tell("schedules are not supported yet: nothing is run by the clock");
     }
-    for (workflow, job) in plan.jobs() {
-        if workflow.max_auto_reruns > 0 {
-            tell("automatic reruns are not supported yet: a workflow runs once");
-        }
-        if workflow.concurrency.is_some() {
-            tell("`concurrency` is not supported yet: the workflow waits for no other");
-        }
+    for (_, job) in plan.jobs() {
         if let Some(why) = refusal(job) {
             tell(&format!("job `{}` will fail: {why}", job.name));
         }
@@ -84,22 +78,6 @@ pub(crate) fn warnings(plan: &Plan) -> Vec<String> {
         if build.resource_class.is_some() {
             tell("`resource_class` is not supported yet: the job gets what the runner gives");
         }
-        if build.timeout_ms.is_some() {
-            tell("`timeout` is not supported yet: the server's own limit holds");
-        }
-        if build.serial_group.is_some() {
-            tell("`serial-group` is not supported yet: the job waits for no other");
-        }
-        for step in &build.steps {
-            if let StepAction::Run(run) = &step.action {
-                if run.max_auto_reruns > 0 {
-                    tell("automatic reruns are not supported yet: a step runs once");
-                }
-                if run.no_output_timeout_ms.is_some() {
-                    tell("`no_output_timeout` is not supported yet: the server's own limit holds");
-                }
-            }
-        }
     }
     lines
 }
@@ -119,7 +97,6 @@ mod tests {
         };
         let mut build = BuildSpec::new(RunsIn::Containers(vec![image.clone(), image]), Vec::new());
         build.resource_class = Some("large".into());
-        build.timeout_ms = Some(1);
         build.parallelism = 2;
         let job = |name: &str| JobSpec {
             name: name.into(),
@@ -136,7 +113,6 @@ mod tests {
             "`entrypoint`",
             "`parallelism`",
             "`resource_class`",
-            "`timeout`",
         ] {
             let times = told.iter().filter(|line| line.contains(word)).count();
             assert_eq!(times, 1, "{word}: {told:?}");

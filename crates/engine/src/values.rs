@@ -6,8 +6,12 @@ use std::collections::BTreeMap;
 use config::TriggerValues;
 use model::{ForgeKind, GitRef, Origin, ParameterValue, PipelineId, Trigger, TriggerKind};
 
-/// What is known of a pipeline's trigger.
-pub fn trigger_values(id: PipelineId, trigger: &Trigger) -> TriggerValues {
+/// What is known of a pipeline's trigger, and of the files that it changed.
+pub fn trigger_values(
+    id: PipelineId,
+    trigger: &Trigger,
+    changed_files: Option<Vec<String>>,
+) -> TriggerValues {
     let mut values: BTreeMap<String, ParameterValue> = BTreeMap::new();
     let mut put = |name: &str, value: ParameterValue| {
         values.insert(name.to_owned(), value);
@@ -58,7 +62,7 @@ pub fn trigger_values(id: PipelineId, trigger: &Trigger) -> TriggerValues {
         values,
         git_ref: trigger.git_ref.clone(),
         scheduled: None,
-        changed_files: None,
+        changed_files,
     }
 }
 

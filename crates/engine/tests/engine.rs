@@ -11,5 +11,6 @@ mod engine {
     mod secrets;
     mod stories;
     mod sweeping;
+    mod turns;
     mod world;
 }

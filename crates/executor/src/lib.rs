@@ -74,7 +74,7 @@ pub struct Limits {
 
 /// One way of running jobs.
 ///
-/// Per attempt the order is `launch`, any number of `wait`, `take`, `put` and `stop`, `remove`. Calls for different
+/// Per attempt the order is `launch`, any number of `wait`, `take`, `put`, `interrupt` and `stop`, `remove`. Calls for different
 /// attempts may run at the same time. Every method can be dropped at any await and called again:
 /// `launch` after a dropped `launch` starts from nothing, the others are idempotent. None of them
 /// ends what runs when it is dropped.
@@ -126,6 +126,10 @@ pub trait Executor: Send + Sync + fmt::Debug {
     /// [`ExecutorError::Rejected`] where it can't be put there or the archive's names lead out of it;
     /// [`ExecutorError::Vanished`] and the other kinds as above. A part of it may be there then.
     async fn put(&self, dir: &JobDir, path: &str, archive: Archive) -> Result<(), ExecutorError>;
+
+    /// Sends `SIGUSR1` to the container's first process, whose script knows what it means; does nothing if
+    /// there is none.
+    async fn interrupt(&self, dir: &JobDir) -> Result<(), ExecutorError>;
 
     /// Ends the container: asks its processes to (`SIGTERM`), and kills all of them after `grace`.
     /// Returns once it has exited; does nothing if it has already, or never was.

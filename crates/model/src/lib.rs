@@ -19,6 +19,7 @@ mod step;
 mod time;
 mod token;
 mod trigger;
+mod turn;
 
 pub use event::{Event, EventBody};
 pub use graph::{Node, NotRetriable, Readiness, retry, settle};
@@ -45,6 +46,7 @@ pub use trigger::{
     Delivery, ForgeKind, Origin, ParameterValue, PullRequest, Rerun, RerunFrom, Trigger,
     TriggerKind,
 };
+pub use turn::Turn;
 
 /// The words that the outside uses for how far a pipeline or a job is.
 ///

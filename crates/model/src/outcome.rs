@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Status;
+use crate::{PipelineId, Status};
 
 /// How a job ended, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,7 +62,16 @@ pub enum Failure {
     },
     /// The job used more memory than it may.
     OutOfMemory,
-    /// The job, or a step that said nothing, took longer than it may.
+    /// A step wrote nothing for longer than it may, and was ended.
+    Silent {
+        /// Its place in the job, from 0.
+        index: u32,
+        /// Its name.
+        name: String,
+        /// The limit, in milliseconds.
+        limit_ms: u64,
+    },
+    /// The job took longer than it may.
     TimedOut {
         /// The limit, in milliseconds.
         limit_ms: u64,
@@ -110,6 +119,11 @@ pub enum CancelReason {
     },
     /// `popsicle run` was interrupted.
     Interrupted,
+    /// Of its concurrency group there is a newer one, which waits for none.
+    Superseded {
+        /// The newer one's pipeline.
+        by: PipelineId,
+    },
 }
 
 impl Outcome {
@@ -134,6 +148,7 @@ impl Outcome {
             Self::Failure(
                 Failure::Start { .. }
                 | Failure::OutOfMemory
+                | Failure::Silent { .. }
                 | Failure::TimedOut { .. }
                 | Failure::LogTooLong { .. },
             )
@@ -186,11 +201,15 @@ impl fmt::Display for Failure {
                 )
             }
             Self::OutOfMemory => f.write_str("the job used more memory than it may"),
+            Self::Silent { name, limit_ms, .. } => {
+                let limit = Limit(*limit_ms);
+                write!(f, "step \"{name}\" wrote nothing for its limit of {limit}")
+            }
             Self::TimedOut { limit_ms } => {
                 write!(
                     f,
-                    "the job took longer than its limit of {} s",
-                    limit_ms / 1000
+                    "the job took longer than its limit of {}",
+                    Limit(*limit_ms)
                 )
             }
             Self::LogTooLong { limit_bytes } => {
@@ -203,12 +222,30 @@ impl fmt::Display for Failure {
     }
 }
 
+/// A time limit as people read it, from milliseconds.
+struct Limit(u64);
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            whole if whole % 1000 == 0 => write!(f, "{} s", whole / 1000),
+            broken => write!(f, "{broken} ms"),
+        }
+    }
+}
+
 impl fmt::Display for CancelReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Requested { by: Some(who) } => write!(f, "canceled by {who}"),
             Self::Requested { by: None } => f.write_str("canceled on request"),
             Self::Interrupted => f.write_str("interrupted"),
+            Self::Superseded { by } => {
+                write!(
+                    f,
+                    "superseded by pipeline {by}, which is of the same concurrency group"
+                )
+            }
         }
     }
 }

@@ -145,7 +145,7 @@ pub struct BuildSpec {
     /// How many more attempts it gets after a failure.
     #[serde(default, skip_serializing_if = "is_default")]
     pub retry: u32,
-    /// Jobs of one group run one after another in a project, across its pipelines.
+    /// Jobs of one group run one after another, across all pipelines of the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serial_group: Option<String>,
 }

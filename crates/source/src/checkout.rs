@@ -56,6 +56,17 @@ impl Checkout {
         &self.commit
     }
 
+    pub(crate) fn mirror(&self) -> &Mirror {
+        &self.mirror
+    }
+
+    /// A call of git that only reads the mirror.
+    pub(crate) fn git(&self, subcommand: &'static str) -> Git {
+        Git::new(subcommand, Hears::Nobody)
+            .git_dir(self.mirror.path())
+            .memory_limit(LAY_OUT_MEMORY)
+    }
+
     pub(crate) fn head(&self) -> &str {
         &self.head
     }

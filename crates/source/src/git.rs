@@ -96,6 +96,7 @@ pub(crate) struct Git {
     directory: Option<PathBuf>,
     open_umask: bool,
     memory_limit: Option<u64>,
+    output_limit: u64,
 }
 
 impl Git {
@@ -121,6 +122,7 @@ impl Git {
             directory: None,
             open_umask: false,
             memory_limit: None,
+            output_limit: OUTPUT_LIMIT,
         }
     }
 
@@ -209,6 +211,13 @@ impl Git {
         self
     }
 
+    /// Lets it write no more than so many bytes.
+    #[must_use]
+    pub(crate) fn output_limit(mut self, bytes: u64) -> Self {
+        self.output_limit = bytes;
+        self
+    }
+
     /// Runs it to its end and returns what it wrote.
     ///
     /// # Errors
@@ -216,12 +225,13 @@ impl Git {
     /// [`SourceError::NoGit`].
     pub(crate) async fn run(self) -> Result<Vec<u8>, SourceError> {
         let (subcommand, secrets) = (self.subcommand, self.secrets.clone());
+        let limit = self.output_limit;
         let mut running = self.spawn(Stdio::null())?;
         let (mut out, mut words) = (Vec::new(), Words::default());
         let (stdout, stderr) = (running.child.stdout.take(), running.child.stderr.take());
         let ended = {
             let mut reading = std::pin::pin!(async {
-                tokio::join!(read_output(stdout, &mut out), words.read(stderr))
+                tokio::join!(read_output(stdout, limit, &mut out), words.read(stderr))
             });
             tokio::select! {
                 status = running.child.wait() => {
@@ -245,7 +255,7 @@ impl Git {
         match ended {
             Ok((_, true)) => Err(failed(
                 "stopped".to_owned(),
-                format!("it wrote more than {OUTPUT_LIMIT} bytes"),
+                format!("it wrote more than {limit} bytes"),
             )),
             Ok((status, false)) if status.success() => Ok(out),
             Ok((status, false)) => Err(failed(exit_text(status), words.text(&secrets))),
@@ -458,11 +468,15 @@ impl Words {
 }
 
 /// Reads all of it; true if that was too much.
-async fn read_output(stdout: Option<impl AsyncRead + Unpin>, out: &mut Vec<u8>) -> bool {
+async fn read_output(
+    stdout: Option<impl AsyncRead + Unpin>,
+    limit: u64,
+    out: &mut Vec<u8>,
+) -> bool {
     let Some(stdout) = stdout else { return false };
     // A pipe that breaks is told by the exit code.
-    let _ = stdout.take(OUTPUT_LIMIT + 1).read_to_end(out).await;
-    out.len() as u64 > OUTPUT_LIMIT
+    let _ = stdout.take(limit + 1).read_to_end(out).await;
+    out.len() as u64 > limit
 }
 
 fn kept(names: &[&'static str]) -> impl Iterator<Item = (&'static str, OsString)> {

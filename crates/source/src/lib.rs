@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+mod changes;
 mod checkout;
 mod copy;
 mod credentials;
@@ -49,6 +50,9 @@ pub use hosted::{
 const OLDEST_GIT: (u32, u32) = (2, 30);
 /// The same, for people.
 const OLDEST_GIT_TEXT: &str = "2.30";
+
+/// How long it may take at most to find out which files changed: it only saves work.
+const CHANGES_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What a [`Source`] has to know.
 #[derive(Clone, Debug)]
@@ -242,6 +246,24 @@ impl Tree {
             Ok(files)
         };
         within(self.limit, || "reading the config".to_owned(), false, files).await
+    }
+
+    /// The files that the commit of this trigger changed, from the root of the tree: since the push before,
+    /// or since it left its default branch or the branch that its pull request is to be merged into, which
+    /// is looked up at the remote. None where nothing tells: for tags, folders, requests, the first push of a
+    /// default branch, and too many files.
+    ///
+    /// # Errors
+    /// Where the push replaced a commit that is not here, or the remote or the mirror can't be asked in time.
+    /// Each is a reason to take the answer for none.
+    pub async fn changed(&self, trigger: &Trigger) -> Result<Option<Vec<String>>, SourceError> {
+        let (TreeKind::Commit(checkout), Some(since)) = (&self.kind, changes::since(trigger))
+        else {
+            return Ok(None);
+        };
+        let limit = self.limit.min(CHANGES_TIMEOUT);
+        let what = || "looking for the changed files".to_owned();
+        within(limit, what, true, checkout.changed(&since)).await
     }
 
     /// Puts the tree in `to`, an existing empty folder: a job's working directory.

@@ -207,6 +207,7 @@ fn exit_code(outcome: Option<&Outcome>, index: u32) -> i32 {
                 Failure::Step { .. }
                 | Failure::Start { .. }
                 | Failure::OutOfMemory
+                | Failure::Silent { .. }
                 | Failure::TimedOut { .. }
                 | Failure::LogTooLong { .. },
             )

@@ -18,7 +18,9 @@ use sqlx::SqliteConnection;
 use crate::job::{self, Member};
 use crate::report::{self, NewReport};
 use crate::write::Write;
-use crate::{Job, Pipeline, Result, Store, StoreError, attempt, measure, pipeline, unreadable};
+use crate::{
+    Job, Pipeline, Result, Store, StoreError, attempt, measure, pipeline, rerun, turn, unreadable,
+};
 
 /// A change of one pipeline, under way. Dropping it undoes it.
 pub(crate) struct Change {
@@ -121,6 +123,9 @@ impl Change {
     ) -> Result<()> {
         self.prepare(Preparation::Planned { at: self.at });
         self.pipeline.warnings = warnings.map(str::to_owned);
+        let of = (self.pipeline.id, &self.pipeline.trigger.repo);
+        turn::insert(self.write.connection(), of, plan).await?;
+        rerun::insert(self.write.connection(), self.pipeline.id, plan).await?;
         let mut uuids = uuids.iter();
         for workflow in &plan.workflows {
             let nodes: Vec<Node> = nodes(workflow.jobs.iter().map(|job| NodeSource {
@@ -202,8 +207,23 @@ impl Change {
 
     /// The same for each job that has not ended.
     pub(crate) async fn apply_to_all(&mut self, event: &JobEvent) -> Result<()> {
+        self.apply_where(|_| true, event).await
+    }
+
+    /// The same for each of a workflow.
+    pub(crate) async fn apply_to_workflow(
+        &mut self,
+        workflow: &str,
+        event: &JobEvent,
+    ) -> Result<()> {
+        self.apply_where(|job| job.workflow == workflow, event)
+            .await
+    }
+
+    async fn apply_where(&mut self, wanted: impl Fn(&Job) -> bool, event: &JobEvent) -> Result<()> {
         for place in 0..self.members.len() {
-            if !self.members[place].job.state.status().is_ended() {
+            let job = &self.members[place].job;
+            if wanted(job) && !job.state.status().is_ended() {
                 self.apply_at(place, event.clone()).await?;
             }
         }
@@ -240,10 +260,12 @@ impl Change {
     /// Lets follow what follows, and stores all of it.
     pub(crate) async fn store(mut self) -> Result<Stored> {
         self.settle().await?;
+        self.rerun().await?;
         for place in std::mem::take(&mut self.changed) {
             let job = &self.members[place].job;
             job::update(self.write.connection(), job.id, &job.state).await?;
         }
+        turn::follow(self.write.connection(), self.pipeline.id, &self.members).await?;
         self.settle_pipeline();
         pipeline::update(&mut self.write, &self.pipeline).await?;
         self.write
@@ -262,6 +284,29 @@ impl Change {
             let nodes = self.nodes_of(&places);
             for (place, event) in settle(&nodes, self.at) {
                 self.apply_at(places[place], event).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A workflow that ended with this change, and failed, runs again from what failed, if its plan grants it
+    /// another run: before anybody hears that it ended.
+    async fn rerun(&mut self) -> Result<()> {
+        for ((_, workflow), places) in self.workflows() {
+            if !places.iter().any(|place| self.changed.contains(place)) {
+                continue;
+            }
+            let failed = rerun::failed(places.iter().map(|place| &self.members[*place].job));
+            let id = self.pipeline.id;
+            if failed.is_empty() || !rerun::take(self.write.connection(), id, &workflow).await? {
+                continue;
+            }
+            for job in failed {
+                match self.retry(job).await {
+                    // What requires another of them must have failed by itself, and stays so for now.
+                    Ok(()) | Err(StoreError::NotRetriable(_)) => {}
+                    Err(error) => return Err(error),
+                }
             }
         }
         Ok(())

@@ -3,7 +3,9 @@
 use model::{JobEvent, JobId, JobSpec, PipelineId, RunnerId, Timestamp};
 
 use crate::change::Change;
-use crate::{Job, Pipeline, Result, Store, StoreError, job, json, pipeline, runner, unreadable};
+use crate::{
+    Job, Pipeline, Result, Store, StoreError, job, json, pipeline, runner, turn, unreadable,
+};
 
 /// A job that a runner has, with all that it needs to run it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,21 +19,21 @@ pub struct Claim {
 }
 
 impl Store {
-    /// Hands the longest-queued job to a runner, if there is one and the runner is active. A job that
-    /// can't be read is ended with an error, and the next one is handed out.
+    /// Hands the longest-queued job whose turn it is to a runner, if there is one and the runner is active.
+    /// A job that can't be read is ended with an error, and the next one is handed out.
     ///
     /// # Errors
     /// Where the database can't be written.
     pub async fn claim_job(&self, by: RunnerId, now: Timestamp) -> Result<Option<Claim>> {
         loop {
             let mut write = self.write().await?;
-            let claimed: Option<(i64, i64, String)> = sqlx::query_as(
+            let claimed: Option<(i64, i64, String)> = sqlx::query_as(concat!(
                 "UPDATE jobs SET status = 'running', runner_id = $1 WHERE id = ( \
                    SELECT id FROM jobs WHERE status = 'queued' \
-                   AND EXISTS (SELECT 1 FROM runners WHERE runners.id = $1 AND active) \
-                   ORDER BY queued_at, id LIMIT 1 \
-                 ) RETURNING id, pipeline_id, spec",
-            )
+                   AND EXISTS (SELECT 1 FROM runners WHERE runners.id = $1 AND active) AND ",
+                turn::is_free!(),
+                " ORDER BY queued_at, id LIMIT 1) RETURNING id, pipeline_id, spec",
+            ))
             .bind(by.0)
             .fetch_optional(write.connection())
             .await?;

@@ -12,7 +12,7 @@ use model::{
 };
 
 use crate::write::Write;
-use crate::{Job, Result, Store, StoreError, attempt, change, job, json, pipeline};
+use crate::{Job, Result, Store, StoreError, attempt, change, job, json, pipeline, turn};
 
 impl StoreError {
     /// Whether a stored value can't be read.
@@ -50,6 +50,7 @@ pub(crate) async fn give_up(
         .await?;
     let status = status.ok_or_else(|| StoreError::not_found("pipeline", &id))?;
     end_jobs(&mut write, id, error, now).await?;
+    turn::give_back(write.connection(), id).await?;
     if !status.parse().is_ok_and(Status::is_ended) {
         end_pipeline(&mut write, id, error, now).await?;
     }

@@ -41,6 +41,13 @@ pub(crate) struct Pumped {
     pub(crate) is_flooded: bool,
 }
 
+impl Pumped {
+    /// Whether the job has written more than it may.
+    pub(crate) fn is_too_much(&self) -> bool {
+        self.is_full || self.is_flooded
+    }
+}
+
 /// Reads the raw file, writes the stored log.
 #[derive(Debug)]
 pub(crate) struct Pump {

@@ -6,8 +6,10 @@
 mod coroutine;
 mod environment;
 mod given;
+mod limit;
 mod progress;
 mod script;
+mod silence;
 
 use std::error::Error;
 use std::fs::Permissions;
@@ -35,6 +37,7 @@ use crate::secrets::{Grant, NoGrant};
 use crate::support;
 use coroutine::{Answer, Asked};
 use progress::Progress;
+use silence::Silence;
 
 /// How often a job that can't be stopped is asked again, and how long to wait in between.
 const STOP_TRIES: u32 = 10;
@@ -281,6 +284,8 @@ impl Run<'_> {
         let mut stop_tries = 0;
         let mut asked: Option<BoxFuture<'_, (u32, Answer)>> = None;
         let asked_stop = CancellationToken::new();
+        let mut silence = Silence::new(self.shared.settings.stop_grace);
+        let mut interrupting: Option<BoxFuture<'_, Result<(), ExecutorError>>> = None;
 
         let exit = loop {
             let cause = tokio::select! {
@@ -296,10 +301,37 @@ impl Run<'_> {
                     }
                 }
                 pumped = output.next(), if !matches!(stopping, Some(Stopping::Fault(_))) => {
-                    match self.take(&mut output, &mut progress, pumped).await {
-                        Ok(taken) => (taken.is_full || taken.is_flooded).then_some(Stopping::LogTooLong),
+                    let taken = self.take(&mut output, &mut progress, pumped).await;
+                    silence.broken();
+                    match taken {
+                        Ok(taken) => taken.is_too_much().then_some(Stopping::LogTooLong),
                         Err(error) => Some(Stopping::Fault(error)),
                     }
+                }
+                step = silence.over(progress.talking()), if stopping.is_none() => {
+                    // What it wrote may not have been read yet: we may have been stopped ourselves.
+                    let pumped = output.step().await;
+                    match self.take(&mut output, &mut progress, pumped).await {
+                        Ok(taken) if taken.read > 0 => {
+                            silence.broken();
+                            taken.is_too_much().then_some(Stopping::LogTooLong)
+                        }
+                        Ok(_) => {
+                            silence.end(step);
+                            progress.silenced(step);
+                            interrupting = Some(executor.interrupt(self.dir));
+                            None
+                        }
+                        Err(error) => Some(Stopping::Fault(error)),
+                    }
+                }
+                done = or_pending(&mut interrupting) => {
+                    interrupting = None;
+                    if let Err(error) = done {
+                        // It is tried again while the step goes on.
+                        tracing::warn!(error = chain(&error), "could not end a silent step");
+                    }
+                    None
                 }
                 (index, answer) = or_pending(&mut asked) => {
                     asked = None;
@@ -381,7 +413,7 @@ impl Run<'_> {
             // What it is canceled for is in its state already.
             Some(Stopping::Asked) => Ending::Outcome(Outcome::Success),
             Some(Stopping::TimedOut) => Ending::Outcome(Outcome::Failure(Failure::TimedOut {
-                limit_ms: millis(self.shared.settings.job_timeout),
+                limit_ms: millis(self.time_limit()),
             })),
             Some(Stopping::LogTooLong) => {
                 Ending::Outcome(Outcome::Failure(Failure::LogTooLong { limit_bytes: limit }))
@@ -497,15 +529,13 @@ impl Run<'_> {
         Nonce::parse(text.trim())
     }
 
+    fn time_limit(&self) -> Duration {
+        limit::of_job(&self.claim.spec, self.shared.settings.job_timeout)
+    }
+
     fn time_left(&self) -> Duration {
         let now = self.shared.world.now();
-        let spent = self
-            .claim
-            .job
-            .state
-            .started()
-            .map_or(Duration::ZERO, |at| now.since(at));
-        self.shared.settings.job_timeout.saturating_sub(spent)
+        limit::left(self.time_limit(), &self.claim.job.state, now)
     }
 
     /// Goes on with the stored log where it ends.

@@ -9,6 +9,7 @@ use store::{Claim, StepChange, StoreError};
 
 use super::Begin;
 use super::coroutine::{self, Answer};
+use super::silence;
 use crate::handle::Shared;
 use crate::logs::{Marker, Placed};
 use crate::persist::{Patience, persist};
@@ -25,6 +26,8 @@ pub(crate) struct Progress<'a> {
     running: BTreeMap<u32, (Timestamp, u64)>,
     /// The first step that failed, and its exit code.
     failed: Option<(u32, i32)>,
+    /// The step that was ended because it wrote nothing for too long.
+    silenced: Option<u32>,
     /// The step that waits for an answer.
     waiting: Option<u32>,
     /// What of ours went wrong while a step waited.
@@ -45,6 +48,7 @@ impl<'a> Progress<'a> {
             attempt,
             running: BTreeMap::new(),
             failed: None,
+            silenced: None,
             waiting: None,
             fault: None,
         };
@@ -134,6 +138,18 @@ impl<'a> Progress<'a> {
         }
     }
 
+    /// The command that runs, if one does, and how long nothing may be heard of it.
+    pub(crate) fn talking(&self) -> Option<(u32, Duration)> {
+        let (index, _) = self.running.last_key_value()?;
+        let step = step_of(&self.claim.spec, *index)?;
+        silence::command(step).map(|run| (*index, silence::patience(run)))
+    }
+
+    /// That step is ended because it wrote nothing for too long.
+    pub(crate) fn silenced(&mut self, index: u32) {
+        self.silenced = Some(index);
+    }
+
     /// The step that waits for an answer, if one does.
     pub(crate) fn waiting(&self) -> Option<(u32, &'a StepSpec)> {
         let index = self.waiting?;
@@ -158,12 +174,18 @@ impl<'a> Progress<'a> {
         match (exit, self.failed) {
             (Exit::OutOfMemory, _) => Outcome::Failure(Failure::OutOfMemory),
             (Exit::Code(_), Some((index, exit_code))) => {
-                let name = step_of(&self.claim.spec, index).map(|step| step.name.clone());
-                let name = name.unwrap_or_default();
-                Outcome::Failure(Failure::Step {
-                    index,
-                    name,
-                    exit_code,
+                let step = step_of(&self.claim.spec, index);
+                let name = step.map_or("", |step| &step.name);
+                Outcome::Failure(match step.and_then(silence::command) {
+                    // Run again after that, it may have failed in another way.
+                    Some(run) if self.silenced == Some(index) && exit_code > 128 => {
+                        silence::failure(index, name, run)
+                    }
+                    Some(_) | None => Failure::Step {
+                        index,
+                        name: name.to_owned(),
+                        exit_code,
+                    },
                 })
             }
             (Exit::Code(0), None) => Outcome::Success,

@@ -12,6 +12,7 @@ use std::fmt::Write as _;
 use executor::UNHEARD;
 use model::{JobSpec, RunStep, StepAction, StepSpec, StepWhen};
 
+use super::silence;
 use crate::logs::Nonce;
 
 /// A generated script and the files beside it.
@@ -77,7 +78,9 @@ export BASH_ENV
 
 failed=0
 stopping=
+silent=
 child=
+pause=
 leave() {{
   # Whoever stopped us knows why, and this is no end that the job came to.
   [ -z "$stopping" ] || exit 143
@@ -90,11 +93,20 @@ stop() {{
   stopping=1
   if [ "$$" = 1 ]; then
     kill -TERM -1 2>/dev/null
-  elif [ -n "$child" ]; then
-    kill -TERM "$child" 2>/dev/null
+  elif [ -n "$child$pause" ]; then
+    kill -TERM $child $pause 2>/dev/null
   fi
 }}
 trap stop TERM INT
+
+# The engine's word that the step that runs has written nothing for too long; said again, what was a
+# request is an order.
+silence() {{
+  [ -n "$child" ] || return
+  if [ -z "$silent" ]; then silent=TERM; else silent=KILL; fi
+  kill -s "$silent" -- "-$child" 2>/dev/null || kill -s "$silent" "$child" 2>/dev/null
+}}
+trap silence USR1
 
 # Whether step $1, which runs $2, has its turn.
 begin() {{
@@ -105,17 +117,46 @@ begin() {{
   esac
 }}
 
-# Waits for the child; a signal interrupts a wait.
-end() {{
+# Waits for the child; a signal interrupts a wait. $1 is what to say if it was silent for too long.
+await() {{
   code=0
-  wait "$child" 2>/dev/null || code=$?
-  while [ -n "$stopping" ] && kill -0 "$child" 2>/dev/null; do
-    code=0
-    wait "$child" 2>/dev/null || code=$?
-  done
+  # Bash has something to say of each child that a signal ends.
+  {{
+    wait "$child" || code=$?
+    while [ -n "$stopping$silent" ] && kill -0 "$child"; do
+      code=0
+      wait "$child" || code=$?
+    done
+    if [ -n "$silent" ]; then
+      # It may have ended between a signal and that look; a shell that has told how says 127.
+      told=0
+      wait "$child" || told=$?
+      [ "$told" = 127 ] || code=$told
+    fi
+  }} 2>/dev/null
   child=
-  close "$1" "$code"
+  if [ -n "$silent" ]; then
+    silent=
+    printf '\n%s\n' "$1"
+    [ "$code" != 0 ] || code=143
+  fi
 }}
+
+# Whether a command that was run again $1 times, and may be $2 times, is to be once more; after $3 seconds.
+again() {{
+  [ "$code" != 0 ] && [ "$1" -lt "$2" ] && [ -z "$stopping" ] || return 1
+  printf '\n%s\n' "exit code $code: running it again ($(($1 + 1)) of $2)"
+  if [ "$3" != 0 ]; then
+    sleep "$3" </dev/null 9<&- &
+    pause=$!
+    # The signal may have come before there was anything to end.
+    [ -z "$stopping" ] || kill -TERM "$pause" 2>/dev/null
+    wait "$pause" 2>/dev/null
+    pause=
+  fi
+  [ -z "$stopping" ]
+}}
+
 close() {{
   say "end;$1;$2"
   if [ "$2" != 0 ] && [ "$failed" = 0 ]; then failed=$2; fi
@@ -154,7 +195,7 @@ fn add_step(script: &mut Script, index: u32, step: &StepSpec, job_shell: Option<
     let body = match &step.action {
         StepAction::Run(run) => {
             script.commands.push((index, run.command.clone()));
-            run_body(index, run, job_shell)
+            run_body(index, &step.name, run, job_shell)
         }
         StepAction::Checkout { path } => checkout_body(index, path.as_deref()),
         StepAction::RestoreCache { .. }
@@ -172,7 +213,7 @@ fn add_step(script: &mut Script, index: u32, step: &StepSpec, job_shell: Option<
     let _ = write!(script.text, "\nif begin {index} {when}; then\n{body}fi\n");
 }
 
-fn run_body(index: u32, run: &RunStep, job_shell: Option<&str>) -> String {
+fn run_body(index: u32, name: &str, run: &RunStep, job_shell: Option<&str>) -> String {
     let place = directory(run.working_directory.as_deref());
     let mut exports = String::new();
     for (name, value) in &run.environment {
@@ -191,9 +232,20 @@ fn run_body(index: u32, run: &RunStep, job_shell: Option<&str>) -> String {
             }
         }
     };
-    format!(
-        "  (\n    trap - TERM INT\n    cd {place} || exit 1\n{exports}    {shell}\n  ) </dev/null 9<&- &\n  child=$!\n  end {index}\n"
-    )
+    let silent = quote(&format!("error: {}", silence::failure(index, name, run)));
+    let once = format!(
+        "  (\n    trap - TERM INT USR1\n    cd {place} || exit 1\n{exports}    {shell}\n  ) </dev/null 9<&- &\n  child=$!\n  await {silent}\n"
+    );
+    let all = match run.max_auto_reruns {
+        0 => once,
+        reruns => {
+            let delay = run.auto_rerun_delay_ms.div_ceil(1000);
+            format!(
+                "  tries=0\n  while\n{once}  again \"$tries\" {reruns} {delay}\n  do\n    tries=$((tries + 1))\n  done\n"
+            )
+        }
+    };
+    format!("{all}  close {index} \"$code\"\n")
 }
 
 /// Whether that is `-c`, alone or after other short options: `-ec`.
@@ -342,7 +394,7 @@ mod tests {
     fn path_without_bash(dir: &Path) -> std::path::PathBuf {
         let path = dir.join("bin");
         std::fs::create_dir(&path).unwrap();
-        for tool in ["cat", "cp", "dash", "busybox", "mkdir", "rm", "sh"] {
+        for tool in ["cat", "cp", "dash", "busybox", "mkdir", "rm", "sh", "sleep"] {
             let found = ["/bin", "/usr/bin"].map(|folder| Path::new(folder).join(tool));
             if let Some(found) = found.iter().find(|found| found.exists()) {
                 std::os::unix::fs::symlink(found, path.join(tool)).unwrap();
@@ -374,6 +426,16 @@ mod tests {
 
     fn run(spec: &JobSpec) -> (String, i32) {
         run_with(&["sh"], spec)
+    }
+
+    /// Waits until a step has written a line to that file.
+    fn until_written(path: &Path) {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while !std::fs::read_to_string(path).is_ok_and(|line| line.ends_with('\n')) {
+            let in_time = std::time::Instant::now() < deadline;
+            assert!(in_time, "the step never got that far");
+            std::thread::yield_now();
+        }
     }
 
     #[test]
@@ -591,6 +653,112 @@ mod tests {
     }
 
     #[test]
+    fn a_silent_step_is_ended_and_what_follows_a_failure_runs() {
+        let listening = "echo $$ > $HOME/pid; exec sleep 600";
+        let tidying = "trap 'exit 0' TERM; echo $$ > $HOME/pid; while :; do sleep 1 || :; done";
+        let deaf = "trap 'echo $$ > $HOME/again' TERM; echo $$ > $HOME/pid; while :; do sleep 1 || :; done";
+        for (command, code) in [(listening, 143), (tidying, 143), (deaf, 137)] {
+            for shell in [&["bash"][..], &["dash"], &["busybox", "sh"]] {
+                if Command::new(shell[0]).arg("-c").arg(":").output().is_err() {
+                    ::tests::skip(&format!("no {}", shell[0]));
+                    continue;
+                }
+                let mut steps = vec![step(command), step("echo no"), step("echo tidy")];
+                steps[0].name = "Wait".into();
+                steps[2].when = StepWhen::Always;
+                let dir = tempfile::tempdir().unwrap();
+                write(&job(steps), dir.path());
+                let child = self::command(shell, dir.path())
+                    .stdout(std::process::Stdio::piped())
+                    .spawn()
+                    .unwrap();
+                let pid = rustix::process::Pid::from_child(&child);
+                let interrupt = || {
+                    rustix::process::kill_process(pid, rustix::process::Signal::USR1).unwrap();
+                };
+                until_written(&dir.path().join("pid"));
+                interrupt();
+                if code == 137 {
+                    until_written(&dir.path().join("again"));
+                    interrupt();
+                }
+                let output = child.wait_with_output().unwrap();
+                let text = String::from_utf8(output.stdout).unwrap();
+                let text = text.replace(&format!("\x1b]7770;{};", "0".repeat(32)), "<");
+                let expected = format!(
+                    "<start;0>\nerror: step \"Wait\" wrote nothing for its limit of 600 s\n<end;0;{code}><skip;1><start;2>tidy\n<end;2;0>"
+                );
+                assert_eq!(text.replace("\x07\n", ">"), expected, "{shell:?}");
+                assert_eq!(output.status.code(), Some(code), "{shell:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_command_that_fails_is_run_again_as_often_as_it_may_be() {
+        let often = |command: &str, reruns| {
+            let mut step = step(command);
+            if let StepAction::Run(run) = &mut step.action {
+                run.max_auto_reruns = reruns;
+            }
+            step
+        };
+        let second = "echo run; [ -e ~/ran ] || { : > ~/ran; exit 3; }";
+        let never = "echo no; exit 4";
+        let steps = vec![often(second, 5), often(never, 2), step("echo after")];
+        for shell in [&["bash"][..], &["dash"], &["busybox", "sh"]] {
+            if Command::new(shell[0]).arg("-c").arg(":").output().is_err() {
+                ::tests::skip(&format!("no {}", shell[0]));
+                continue;
+            }
+            let (text, code) = run_with(shell, &job(steps.clone()));
+            let again = |code, count, of| {
+                format!("\nexit code {code}: running it again ({count} of {of})\n")
+            };
+            let expected = [
+                "<start;0>run\n",
+                &again(3, 1, 5),
+                "run\n<end;0;0><start;1>no\n",
+                &again(4, 1, 2),
+                "no\n",
+                &again(4, 2, 2),
+                "no\n<end;1;4><skip;2>",
+            ];
+            assert_eq!(text, expected.concat(), "{shell:?}");
+            assert_eq!(code, 4);
+        }
+    }
+
+    #[test]
+    fn a_signal_ends_the_wait_before_a_command_runs_again() {
+        let mut steps = vec![step("echo x >> ~/ran; exit 3")];
+        if let StepAction::Run(run) = &mut steps[0].action {
+            run.max_auto_reruns = 1;
+            run.auto_rerun_delay_ms = 60_000;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        write(&job(steps), dir.path());
+        let log = dir.path().join("log");
+        let mut child = command(&["sh"], dir.path())
+            .stdout(std::fs::File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while !std::fs::read_to_string(&log).unwrap().contains("again") {
+            let in_time = std::time::Instant::now() < deadline;
+            assert!(in_time, "it is never to run again");
+            std::thread::yield_now();
+        }
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(143));
+        assert_eq!(
+            std::fs::read_to_string(dir.path().join("ran")).unwrap(),
+            "x\n"
+        );
+    }
+
+    #[test]
     fn a_signal_stops_the_step_and_no_other_starts() {
         let mut steps = vec![step("echo $$ > $HOME/pid; exec sleep 60"), step("echo no")];
         steps[1].when = StepWhen::Always;
@@ -603,15 +771,7 @@ mod tests {
             .stdout(std::process::Stdio::piped())
             .spawn()
             .unwrap();
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
-        while !std::fs::read_to_string(dir.path().join("pid")).is_ok_and(|pid| pid.ends_with('\n'))
-        {
-            assert!(
-                std::time::Instant::now() < deadline,
-                "the step never started"
-            );
-            std::thread::yield_now();
-        }
+        until_written(&dir.path().join("pid"));
         let pid = rustix::process::Pid::from_child(&child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
         assert_eq!(child.wait().unwrap().code(), Some(143));

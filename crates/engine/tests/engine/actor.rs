@@ -76,6 +76,15 @@ impl Stage {
         self.held.lock().unwrap().len()
     }
 
+    /// Whether there is a container of that job.
+    pub fn holds(&self, job: &str) -> bool {
+        self.held
+            .lock()
+            .unwrap()
+            .values()
+            .any(|held| held.job == job)
+    }
+
     /// Lets so many requests fail.
     pub fn refuse(&self, refusals: Refusals) {
         *self.refusals.lock().unwrap() = refusals;
@@ -222,6 +231,20 @@ impl Executor for Actor {
 
     async fn put(&self, _: &JobDir, _: &str, _: Archive) -> Result<(), ExecutorError> {
         Err(ExecutorError::Rejected("a stage has no files".to_owned()))
+    }
+
+    async fn interrupt(&self, dir: &JobDir) -> Result<(), ExecutorError> {
+        if let Some(held) = self.0.held.lock().unwrap().get(&dir.key()) {
+            held.exit.send_if_modified(|exit| {
+                let runs = exit.is_none();
+                if runs {
+                    write(dir, &mark(dir, "end;0;143"));
+                    *exit = Some(Ok(Exit::Code(143)));
+                }
+                runs
+            });
+        }
+        Ok(())
     }
 
     async fn stop(&self, dir: &JobDir, _grace: Duration) -> Result<(), ExecutorError> {

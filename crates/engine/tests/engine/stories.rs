@@ -151,15 +151,7 @@ async fn a_job_outlives_its_engine() {
     let id = ci
         .push(&config(&[("build", ""), ("deploy", "build")]))
         .await;
-    let job = ci.running(id, "build").await;
-    ci.until(id, |_, _| ci.stage.held() == 1).await;
-    // Who runs it is stored by now, or the next engine would start it again.
-    while ci.engine.store().attempts(job.id).await.unwrap()[0]
-        .executor
-        .is_none()
-    {
-        tokio::task::yield_now().await;
-    }
+    let job = ci.launched(id, "build").await;
     ci.restart().await;
     assert_eq!(ci.job(id, "build").await.state.status(), Status::Running);
     ci.stage.finish("build", 0);
@@ -177,13 +169,7 @@ async fn a_cancel_that_no_engine_heard_is_carried_out_by_the_next() {
     let mut ci = Ci::start().await;
     ci.stage.act("build", &[Act::Stay]);
     let id = ci.push(&config(&[("build", "")])).await;
-    let job = ci.running(id, "build").await;
-    while ci.engine.store().attempts(job.id).await.unwrap()[0]
-        .executor
-        .is_none()
-    {
-        tokio::task::yield_now().await;
-    }
+    ci.launched(id, "build").await;
     ci.stop().await;
     let database = ci.dir.path().join("popsicle.db").display().to_string();
     let store = store::Store::open(&database).await.unwrap();
@@ -212,6 +198,48 @@ async fn a_job_that_takes_too_long_is_ended() {
         jobs.starts_with("build failure: the job took longer than its limit"),
         "{jobs}"
     );
+    ci.swept().await;
+    ci.stop().await;
+}
+
+#[tokio::test]
+async fn a_job_that_takes_longer_than_its_config_grants_is_ended() {
+    let mut ci = Ci::start().await;
+    ci.stage.act("build", &[Act::Stay]);
+    let config = config(&[("build", "")]).replace("machine:", "timeout: 50ms\n    machine:");
+    let id = ci.push(&config).await;
+    let expected = "build failure: the job took longer than its limit of 50 ms\n";
+    assert_eq!(ci.settled(id).await, expected);
+    ci.swept().await;
+    ci.stop().await;
+}
+
+#[tokio::test]
+async fn a_jobs_time_runs_on_while_no_engine_is_there() {
+    let mut ci = Ci::start().await;
+    ci.stage.act("build", &[Act::Stay]);
+    let config = config(&[("build", "")]).replace("machine:", "timeout: 30m\n    machine:");
+    let id = ci.push(&config).await;
+    ci.launched(id, "build").await;
+    ci.stop().await;
+    ci.world.advance(Duration::from_secs(31 * 60));
+    ci.restart().await;
+    let expected = "build failure: the job took longer than its limit of 1800 s\n";
+    assert_eq!(ci.settled(id).await, expected);
+    ci.swept().await;
+    ci.stop().await;
+}
+
+#[tokio::test]
+async fn a_step_that_writes_nothing_is_ended() {
+    let mut ci = Ci::start().await;
+    ci.stage.act("build", &[Act::Stay]);
+    let step = "run: {command: build, no_output_timeout: 50ms}";
+    let id = ci
+        .push(&config(&[("build", "")]).replace("run: build", step))
+        .await;
+    let expected = "build failure: step \"build\" wrote nothing for its limit of 50 ms\n";
+    assert_eq!(ci.settled(id).await, expected);
     ci.swept().await;
     ci.stop().await;
 }
@@ -347,6 +375,21 @@ async fn a_retried_job_frees_what_was_skipped_because_of_it() {
     assert_eq!(ci.job(id, "build").await.state.attempt(), 2);
     let well = ci.engine.retry(build.id, None).await.unwrap_err();
     assert!(well.is_conflict(), "{well}");
+    ci.swept().await;
+    ci.stop().await;
+}
+
+#[tokio::test]
+async fn a_failed_workflow_runs_again_by_itself() {
+    let mut ci = Ci::start().await;
+    ci.stage.act("build", &[Act::Exit(2), Act::Exit(0)]);
+    let config = config(&[("lint", ""), ("build", ""), ("deploy", "build")])
+        .replace("  ci:\n", "  ci:\n    max_auto_reruns: 1\n");
+    let id = ci.push(&config).await;
+    let jobs = ci.settled(id).await;
+    assert_eq!(jobs, "lint success\nbuild success\ndeploy success\n");
+    assert_eq!(ci.job(id, "build").await.state.attempt(), 2);
+    assert_eq!(ci.job(id, "lint").await.state.attempt(), 1);
     ci.swept().await;
     ci.stop().await;
 }

@@ -165,6 +165,14 @@ impl Ci {
         self.job(id, name).await
     }
 
+    /// Waits until that job runs in a container of its own.
+    pub async fn launched(&self, id: PipelineId, name: &str) -> Job {
+        let job = self.running(id, name).await;
+        // Who runs it is stored before, or the next engine would start it again.
+        self.until_true(|| self.stage.holds(name)).await;
+        job
+    }
+
     pub async fn job(&self, id: PipelineId, name: &str) -> Job {
         let jobs = self.engine.store().jobs_of(id).await.unwrap();
         jobs.into_iter().find(|job| job.name == name).unwrap()

@@ -189,7 +189,7 @@ impl Shared {
     }
 
     /// Sends a signal to the first process. Returns whether there was one.
-    async fn signal(&self, dir: &JobDir, signal: &str) -> Result<bool, ExecutorError> {
+    pub(super) async fn signal(&self, dir: &JobDir, signal: &str) -> Result<bool, ExecutorError> {
         let daemon = self.daemon().await?;
         let container = spec::container_name(&self.settings.namespace, dir.key());
         let options = KillContainerOptionsBuilder::default()

@@ -180,6 +180,10 @@ impl Executor for DockerExecutor {
         self.shared.put(dir, path, archive).await
     }
 
+    async fn interrupt(&self, dir: &JobDir) -> Result<(), ExecutorError> {
+        self.shared.signal(dir, "SIGUSR1").await.map(drop)
+    }
+
     async fn stop(&self, dir: &JobDir, grace: Duration) -> Result<(), ExecutorError> {
         self.shared.stop(dir, grace).await
     }

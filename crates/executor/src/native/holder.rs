@@ -82,6 +82,13 @@ impl Holder {
         Ok(())
     }
 
+    /// Sends `SIGUSR1` to the job's first process.
+    pub(super) fn interrupt(&self) {
+        if let Some(init) = &self.init {
+            init.signal(Signal::USR1);
+        }
+    }
+
     /// Asks every process of the job to end, those that start meanwhile too; returns when all have.
     ///
     /// The first one, a shell, would not do it alone: the kernel spares the first process of a

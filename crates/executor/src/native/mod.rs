@@ -233,6 +233,13 @@ impl Executor for NativeExecutor {
         reach::put(&self.settings.shim, dir, path, archive).await
     }
 
+    async fn interrupt(&self, dir: &JobDir) -> Result<(), ExecutorError> {
+        if let Some(holder) = Holder::find(&Files::of(dir)).await? {
+            holder.interrupt();
+        }
+        Ok(())
+    }
+
     async fn stop(&self, dir: &JobDir, grace: Duration) -> Result<(), ExecutorError> {
         let Some(holder) = Holder::find(&Files::of(dir)).await? else {
             return Ok(());

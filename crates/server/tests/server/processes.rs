@@ -96,6 +96,16 @@ impl Executor for Processes {
         Err(ExecutorError::Rejected("nothing is put here".to_owned()))
     }
 
+    async fn interrupt(&self, dir: &JobDir) -> Result<(), ExecutorError> {
+        if let Some(running) = self.running.lock().await.get(&dir.key()) {
+            Command::new("kill")
+                .args(["-USR1", &running.pid.to_string()])
+                .status()
+                .unwrap();
+        }
+        Ok(())
+    }
+
     async fn stop(&self, dir: &JobDir, _grace: Duration) -> Result<(), ExecutorError> {
         let pid = match self.running.lock().await.get(&dir.key()) {
             Some(running) if running.exit.borrow().is_none() => running.pid,

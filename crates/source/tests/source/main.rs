@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a story that can't go on ends")]
 
+mod changes;
 mod credentials;
 mod fetching;
 mod folders;

@@ -19,5 +19,6 @@ mod retries;
 mod runners;
 mod secrets;
 mod tokens;
+mod turns;
 mod unreadable;
 mod world;

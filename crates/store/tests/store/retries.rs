@@ -148,3 +148,67 @@ async fn a_job_that_may_fail_once_is_queued_again_before_anything_follows() {
     let ended = finish(&world, &third, failure(), 80).await;
     assert_eq!(ended.state.status(), Status::Failure);
 }
+
+/// A plan that grants its workflow so many runs after the first.
+fn rerun(jobs: Vec<JobSpec>, max_auto_reruns: u32) -> model::Plan {
+    let mut plan = plan(jobs);
+    plan.workflows[0].max_auto_reruns = max_auto_reruns;
+    plan
+}
+
+#[tokio::test]
+async fn a_failed_workflow_runs_again_from_what_failed_as_often_as_it_may() {
+    let mut world = World::new().await;
+    let store = &world.store;
+    let runner = store.ensure_local_runner("here", 2, t(0)).await.unwrap();
+    let jobs = vec![
+        job("lint", &[]),
+        job("build", &[]),
+        job("deploy", &["build"]),
+    ];
+    let (pipeline, _) = planned(store, told_push("a"), &rerun(jobs, 2), 10).await;
+    let lint = claim(&world, runner, 20).await;
+    let build = claim(&world, runner, 21).await;
+    finish(&world, &build, failure(), 30).await;
+    // Nothing runs again while it goes on.
+    assert_eq!(
+        statuses(&world, &build).await,
+        [Status::Running, Status::Failure, Status::Skipped]
+    );
+    finish(&world, &lint, Outcome::Success, 40).await;
+    assert_eq!(
+        statuses(&world, &build).await,
+        [Status::Success, Status::Queued, Status::Blocked]
+    );
+    let going = world.store.pipeline(pipeline.id).await.unwrap();
+    assert_eq!((going.status, going.ended), (Status::Running, None));
+    world.crash().await;
+    for (now, status) in [(50, Status::Queued), (60, Status::Failure)] {
+        let build = claim(&world, runner, now).await;
+        assert_eq!(build.name, "build");
+        let ended = finish(&world, &build, failure(), now + 1).await;
+        assert_eq!(ended.state.status(), status);
+    }
+    let ended = world.store.pipeline(pipeline.id).await.unwrap();
+    assert_eq!((ended.status, ended.ended), (Status::Failure, Some(t(61))));
+}
+
+#[tokio::test]
+async fn a_canceled_workflow_does_not_run_again_by_itself() {
+    let world = World::new().await;
+    let store = &world.store;
+    let runner = store.ensure_local_runner("here", 2, t(0)).await.unwrap();
+    let jobs = vec![job("a", &[]), job("b", &[])];
+    let (pipeline, _) = planned(store, told_push("a"), &rerun(jobs, 2), 10).await;
+    let a = claim(&world, runner, 20).await;
+    finish(&world, &a, failure(), 30).await;
+    let reason = model::CancelReason::Interrupted;
+    store
+        .cancel_pipeline(pipeline.id, reason, t(40))
+        .await
+        .unwrap();
+    assert_eq!(
+        statuses(&world, &a).await,
+        [Status::Failure, Status::Canceled]
+    );
+}

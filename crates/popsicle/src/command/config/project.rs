@@ -114,7 +114,7 @@ impl Project {
                 let root = root.canonicalize().unwrap_or_else(|_| root.clone());
                 let mut trigger = local_trigger(&root, &context.parameters)?;
                 trigger.git_ref = Some(git_ref);
-                Some(engine::trigger_values(PipelineId(1), &trigger))
+                Some(engine::trigger_values(PipelineId(1), &trigger, None))
             }
             None => None,
         };

@@ -1,0 +1,163 @@
+//! Groups of which only one runs at a time: the workflows of a project that have one `concurrency` group,
+//! and the jobs of the whole server that have one `serial-group`.
+//!
+//! What waits for its turn is queued as anything else is; it is not handed out. Those that wait come in the
+//! order in which they were queued.
+
+use model::{
+    CancelReason, JobEvent, JobState, PipelineId, Plan, RepoName, Timestamp, Turn, WorkflowSpec,
+};
+use sqlx::SqliteConnection;
+
+use crate::change::Change;
+use crate::job::Member;
+use crate::{Job, Result, Store};
+
+/// That a queued job need not wait for its turn: a condition on a row of `jobs`.
+macro_rules! is_free {
+    () => {
+        "NOT EXISTS (SELECT 1 FROM turns AS own JOIN turns AS other \
+           ON other.scope = own.scope AND other.group_name = own.group_name \
+           AND other.turn = 'has' AND other.id <> own.id \
+         WHERE own.pipeline_id = jobs.pipeline_id AND own.workflow = jobs.workflow \
+           AND own.job_name IN ('', jobs.job_name))"
+    };
+}
+pub(crate) use is_free;
+
+/// The scope of what is shared by the whole server; no project has that name.
+const EVERYWHERE: &str = "";
+
+impl Store {
+    /// Cancels the workflows that a newer pipeline's are to end (`cancel-in-progress`). Returns those of their
+    /// jobs that run: who runs them must stop them.
+    ///
+    /// # Errors
+    /// Where the database can't be written.
+    pub async fn cancel_superseded(&self, now: Timestamp) -> Result<Vec<Job>> {
+        let superseded: Vec<(i64, String, i64)> = sqlx::query_as(
+            "SELECT older.pipeline_id, older.workflow, MAX(newer.pipeline_id) \
+             FROM turns AS newer JOIN turns AS older \
+               ON older.scope = newer.scope AND older.group_name = newer.group_name \
+               AND older.pipeline_id < newer.pipeline_id \
+             WHERE newer.turn <> 'over' AND newer.cancels AND older.turn <> 'over' \
+             GROUP BY older.pipeline_id, older.workflow",
+        )
+        .fetch_all(self.readers())
+        .await?;
+        let mut running = Vec::new();
+        for (pipeline, workflow, by) in superseded {
+            let reason = CancelReason::Superseded { by: PipelineId(by) };
+            let mut change = match Change::begin(self, PipelineId(pipeline), now).await {
+                // It has ended with that.
+                Err(error) if error.is_unreadable() || error.is_not_found() => continue,
+                begun => begun?,
+            };
+            let cancel = JobEvent::Cancel { reason, at: now };
+            change.apply_to_workflow(&workflow, &cancel).await?;
+            let jobs = change.store().await?.jobs;
+            running.extend(jobs.into_iter().filter(|job| {
+                job.workflow == workflow && matches!(job.state, JobState::Running { .. })
+            }));
+        }
+        Ok(running)
+    }
+}
+
+/// Stores who of a plan shares a group with others.
+pub(crate) async fn insert(
+    database: &mut SqliteConnection,
+    (pipeline, repo): (PipelineId, &RepoName),
+    plan: &Plan,
+) -> Result<()> {
+    for workflow in &plan.workflows {
+        if let Some(concurrency) = &workflow.concurrency {
+            let cancels = concurrency.cancel_in_progress;
+            let group = (repo.as_str(), &*concurrency.group, cancels);
+            insert_one(database, (pipeline, workflow, ""), group).await?;
+        }
+        for job in &workflow.jobs {
+            let group = job.build().and_then(|build| build.serial_group.as_deref());
+            if let Some(group) = group {
+                let group = (EVERYWHERE, group, false);
+                insert_one(database, (pipeline, workflow, &job.name), group).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn insert_one(
+    database: &mut SqliteConnection,
+    (pipeline, workflow, job): (PipelineId, &WorkflowSpec, &str),
+    (scope, group, cancels): (&str, &str, bool),
+) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO turns (pipeline_id, workflow, job_name, scope, group_name, cancels, turn) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(pipeline.0)
+    .bind(&workflow.name)
+    .bind(job)
+    .bind(scope)
+    .bind(group)
+    .bind(cancels)
+    .bind(word(Turn::Waits))
+    .execute(database)
+    .await?;
+    Ok(())
+}
+
+/// Lets the turns of a pipeline follow the states of its jobs.
+pub(crate) async fn follow(
+    database: &mut SqliteConnection,
+    pipeline: PipelineId,
+    members: &[Member],
+) -> Result<()> {
+    let turns: Vec<(i64, String, String, String)> =
+        sqlx::query_as("SELECT id, workflow, job_name, turn FROM turns WHERE pipeline_id = $1")
+            .bind(pipeline.0)
+            .fetch_all(&mut *database)
+            .await?;
+    for (id, workflow, job, stored) in turns {
+        let own = members
+            .iter()
+            .map(|member| &member.job)
+            .filter(|member| member.workflow == workflow && (job.is_empty() || member.name == job));
+        let next = word(read(&stored).next(own.map(|job| &job.state)));
+        if next != stored {
+            sqlx::query("UPDATE turns SET turn = $2 WHERE id = $1")
+                .bind(id)
+                .bind(next)
+                .execute(&mut *database)
+                .await?;
+        }
+    }
+    Ok(())
+}
+
+/// A pipeline that can't be read is in nobody's way.
+pub(crate) async fn give_back(database: &mut SqliteConnection, pipeline: PipelineId) -> Result<()> {
+    sqlx::query("UPDATE turns SET turn = $2 WHERE pipeline_id = $1")
+        .bind(pipeline.0)
+        .bind(word(Turn::Over))
+        .execute(database)
+        .await?;
+    Ok(())
+}
+
+fn word(turn: Turn) -> &'static str {
+    match turn {
+        Turn::Waits => "waits",
+        Turn::Has => "has",
+        Turn::Over => "over",
+    }
+}
+
+fn read(word: &str) -> Turn {
+    match word {
+        "has" => Turn::Has,
+        "over" => Turn::Over,
+        _ => Turn::Waits,
+    }
+}

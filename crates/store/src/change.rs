@@ -123,7 +123,7 @@ impl Change {
     ) -> Result<()> {
         self.prepare(Preparation::Planned { at: self.at });
         self.pipeline.warnings = warnings.map(str::to_owned);
-        let of = (self.pipeline.id, &self.pipeline.trigger.repo);
+        let of = (self.pipeline.id, &self.pipeline.trigger);
         turn::insert(self.write.connection(), of, plan).await?;
         rerun::insert(self.write.connection(), self.pipeline.id, plan).await?;
         let mut uuids = uuids.iter();

@@ -5,7 +5,7 @@
 //! order in which they were queued.
 
 use model::{
-    CancelReason, JobEvent, JobState, PipelineId, Plan, RepoName, Timestamp, Turn, WorkflowSpec,
+    CancelReason, JobEvent, JobState, PipelineId, Plan, Timestamp, Trigger, Turn, WorkflowSpec,
 };
 use sqlx::SqliteConnection;
 
@@ -67,19 +67,29 @@ impl Store {
 /// Stores who of a plan shares a group with others.
 pub(crate) async fn insert(
     database: &mut SqliteConnection,
-    (pipeline, repo): (PipelineId, &RepoName),
+    (pipeline, trigger): (PipelineId, &Trigger),
     plan: &Plan,
 ) -> Result<()> {
+    let fork = trigger.pull_request.as_ref();
+    let fork = fork.filter(|pull_request| pull_request.from_fork);
+    // What a fork asks for is anyone's wish: it holds up and cancels nobody but itself.
+    let (project, everywhere) = match fork {
+        Some(fork) => {
+            let own = format!("{} pull/{}", trigger.repo, fork.number);
+            (own.clone(), own)
+        }
+        None => (trigger.repo.to_string(), EVERYWHERE.to_owned()),
+    };
     for workflow in &plan.workflows {
         if let Some(concurrency) = &workflow.concurrency {
             let cancels = concurrency.cancel_in_progress;
-            let group = (repo.as_str(), &*concurrency.group, cancels);
+            let group = (project.as_str(), &*concurrency.group, cancels);
             insert_one(database, (pipeline, workflow, ""), group).await?;
         }
         for job in &workflow.jobs {
             let group = job.build().and_then(|build| build.serial_group.as_deref());
             if let Some(group) = group {
-                let group = (EVERYWHERE, group, false);
+                let group = (everywhere.as_str(), group, false);
                 insert_one(database, (pipeline, workflow, &job.name), group).await?;
             }
         }

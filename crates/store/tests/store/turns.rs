@@ -1,7 +1,8 @@
 //! Groups of which only one runs at a time.
 
 use model::{
-    CancelReason, Concurrency, JobEvent, JobKind, JobSpec, Outcome, Plan, RunnerId, Status, Trigger,
+    CancelReason, Concurrency, JobEvent, JobKind, JobSpec, Outcome, Plan, PullRequest, RunnerId,
+    Status, Trigger,
 };
 use store::{Job, Store};
 
@@ -141,4 +142,31 @@ async fn jobs_of_a_serial_group_run_one_after_another_on_the_whole_server() {
     assert_eq!(next(store, 32).await, None);
     end(store, &deploy, Outcome::Success, 40).await;
     assert_eq!(next(store, 41).await.unwrap().pipeline, other.id);
+}
+
+#[tokio::test]
+async fn a_pull_request_of_a_fork_holds_up_nobody_but_itself() {
+    let world = World::new().await;
+    let store = &world.store;
+    let mut all = grouped(&["a"], true);
+    all.workflows[0].jobs.push(serial("deploy"));
+    let mut of_fork = push("x");
+    of_fork.pull_request = Some(PullRequest {
+        number: 7,
+        base_branch: "main".into(),
+        from_fork: true,
+        fork: None,
+        fetch_ref: "refs/pull/7/head".into(),
+        url: None,
+    });
+    planned(store, push("x"), &all, 10).await;
+    let (first, _) = planned(store, of_fork.clone(), &all, 20).await;
+    assert_eq!(store.cancel_superseded(t(30)).await.unwrap(), []);
+    for _ in 0..4 {
+        assert!(next(store, 40).await.is_some());
+    }
+    planned(store, of_fork, &all, 50).await;
+    let stopping = store.cancel_superseded(t(60)).await.unwrap();
+    let stopping: Vec<_> = stopping.iter().map(|job| job.pipeline).collect();
+    assert_eq!(stopping, [first.id; 2]);
 }

@@ -337,6 +337,17 @@ async fn a_project_that_brings_its_orbs_along_needs_no_store() {
     assert_eq!(relocked.code, Some(0), "{relocked:?}");
     let valid = place.run(&["config", "validate"]).await;
     assert_eq!(valid.code, Some(0), "{valid:?}");
+
+    // What a merge leaves in a lock file is mended by what its error says.
+    place.repo.write(".popsicle/orbs.lock", b"<<<<<<< HEAD\n");
+    let broken = place.run(&["config", "validate"]).await;
+    assert_eq!(broken.code, Some(2), "{broken:?}");
+    assert!(
+        broken.stderr.contains("`popsicle orb vendor --relock`"),
+        "{broken:?}"
+    );
+    let relocked = place.run(&["orb", "vendor", "--relock"]).await;
+    assert_eq!(relocked.code, Some(0), "{relocked:?}");
 }
 
 #[tokio::test]
@@ -582,4 +593,10 @@ async fn a_processed_config_means_the_same() {
         .collect();
     assert_eq!(documents, ["# .popsicle/a.yml", "# .popsicle/b.yml"]);
     assert_eq!(both.stdout.matches("---\n").count(), 2);
+    let written = place
+        .run(&["config", "process", "--out", "processed/.popsicle"])
+        .await;
+    assert_eq!(written.code, Some(0), "{written:?}");
+    let read_back = place.run(&["config", "process", "processed"]).await;
+    assert_eq!(read_back.stdout, both.stdout);
 }

@@ -344,6 +344,12 @@ impl Problems {
         self.found.push(diagnostic);
     }
 
+    /// The file that regions are in.
+    pub(crate) fn source_of(&self, file: FileId) -> Rc<Source> {
+        let found = self.sources.get(file.index());
+        Rc::clone(found.unwrap_or(&self.sources[0]))
+    }
+
     fn source(&self, file: FileId) -> &Source {
         // Regions are only made while their file is read.
         self.sources.get(file.index()).unwrap_or(&self.sources[0])

@@ -3,7 +3,8 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use crate::read::{Entry, Key, Map, MapBuilder, Node, Region, Scalar, Value};
+use crate::diagnostic::Problems;
+use crate::read::{Entry, Key, Map, MapBuilder, Node, Region, Scalar, Source, Value};
 
 use super::condition::is_true;
 use super::parameter::{Binding, UNKNOWN};
@@ -112,7 +113,8 @@ impl Expander<'_> {
 
     fn scalar(&mut self, node: &Rc<Node>, scalar: &Scalar, env: Env<'_>) -> Rc<Node> {
         if let Some(hole) = text::only_hole(&scalar.text) {
-            let region = Places::new(node.region, Some(scalar)).of(hole);
+            let places = Places::new(node.region, Some(scalar), self.problems);
+            let region = places.of(hole);
             return match self.value(hole.inner, region, env) {
                 Some(binding) => binding.node,
                 None => Rc::new(Node::text(node.region, UNKNOWN)),
@@ -134,7 +136,7 @@ impl Expander<'_> {
         scalar: Option<&Scalar>,
         env: Env<'_>,
     ) -> String {
-        let places = Places::new(region, scalar);
+        let places = Places::new(region, scalar, self.problems);
         let parts = match text::parts(text) {
             Ok(parts) => parts,
             Err(fault) => {
@@ -307,50 +309,111 @@ impl Expander<'_> {
     }
 }
 
-/// Where the holes of a text are, if it is on one line; else where that begins. Asked from left to right,
-/// it counts each character once.
+/// Where the holes of a text are; where that begins if they can't be told. Asked from left to right, it
+/// passes over each character once.
 struct Places<'t> {
     region: Region,
-    /// The text and its first column, if each of its characters is as it was written.
-    exact: Option<(&'t str, usize)>,
-    /// How many characters begin before a byte.
-    counted: Cell<(usize, usize)>,
+    text: &'t str,
+    kind: PlacesKind,
+}
+
+enum PlacesKind {
+    /// Only the text's own place is known.
+    Whole,
+    /// It is on one line, each of its characters as it was written.
+    Exact {
+        first_column: usize,
+        /// How many characters begin before a byte.
+        counted: Cell<(usize, usize)>,
+    },
+    /// It goes over several lines, which YAML has indented, folded or unescaped: what is between `<<` and
+    /// `>>` is looked for in them.
+    Lines {
+        source: Rc<Source>,
+        /// Where to look on, in bytes of the text and of the file; none once something was not found.
+        from: Cell<Option<(usize, usize)>>,
+    },
 }
 
 impl<'t> Places<'t> {
-    fn new(region: Region, scalar: Option<&'t Scalar>) -> Self {
-        let exact = scalar.and_then(|scalar| {
-            let is_line = region.line == region.end_line && !scalar.text.contains('\n');
-            let width = region.end_column.saturating_sub(region.column);
-            // Quotes are around it; escapes would shift it.
-            let quotes = if scalar.plain { 0 } else { 1 };
-            let is_exact = is_line && width == scalar.text.chars().count() + 2 * quotes;
-            is_exact.then_some((scalar.text.as_str(), region.column + quotes))
-        });
-        Self {
-            region,
-            exact,
-            counted: Cell::default(),
-        }
+    fn new(region: Region, scalar: Option<&'t Scalar>, problems: &Problems) -> Self {
+        let text = scalar.map_or("", |scalar| scalar.text.as_str());
+        let kind = match scalar {
+            None => PlacesKind::Whole,
+            Some(_) if region.line < region.end_line => {
+                let source = problems.source_of(region.file);
+                PlacesKind::Lines {
+                    from: Cell::new(Some((0, source.line_start(region.line)))),
+                    source,
+                }
+            }
+            Some(scalar) => {
+                let width = region.end_column.saturating_sub(region.column);
+                // Quotes are around it; escapes would shift it.
+                let quotes = if scalar.plain { 0 } else { 1 };
+                if text.contains('\n') || width != text.chars().count() + 2 * quotes {
+                    PlacesKind::Whole
+                } else {
+                    PlacesKind::Exact {
+                        first_column: region.column + quotes,
+                        counted: Cell::default(),
+                    }
+                }
+            }
+        };
+        Self { region, text, kind }
     }
 
     fn of(&self, hole: Hole<'_>) -> Region {
-        let Some((text, first)) = self.exact else {
-            return self.region;
-        };
-        let (byte, chars) = self.counted.get();
-        let (byte, chars) = if byte <= hole.start {
-            (byte, chars)
-        } else {
-            (0, 0)
-        };
-        let before = chars + text[byte..hole.start].chars().count();
-        self.counted.set((hole.start, before));
-        let column = first + before;
-        Region {
-            column,
-            end_column: column + text[hole.start..hole.end].chars().count(),
-            ..self.region
+        let length = || self.text[hole.start..hole.end].chars().count();
+        match &self.kind {
+            PlacesKind::Whole => self.region,
+            PlacesKind::Exact {
+                first_column,
+                counted,
+            } => {
+                let (byte, chars) = counted.get();
+                let (byte, chars) = if byte <= hole.start {
+                    (byte, chars)
+                } else {
+                    (0, 0)
+                };
+                let before = chars + self.text[byte..hole.start].chars().count();
+                counted.set((hole.start, before));
+                let column = first_column + before;
+                Region {
+                    column,
+                    end_column: column + length(),
+                    ..self.region
+                }
+            }
+            PlacesKind::Lines { source, from } => {
+                let wanted = &self.text[hole.start..hole.end];
+                let found = from
+                    .get()
+                    .filter(|(passed, _)| *passed <= hole.start)
+                    .and_then(|(passed, at)| {
+                        // The same may be written before it, and mean something else there.
+                        let before = self.text[passed..hole.start].matches(wanted).count();
+                        let last_line = self.region.end_line;
+                        let mut places = std::iter::successors(
+                            source.find(wanted, at, last_line),
+                            |(at, ..)| source.find(wanted, at + wanted.len(), last_line),
+                        );
+                        places.nth(before)
+                    });
+                from.set(found.map(|(at, ..)| (hole.end, at + wanted.len())));
+                let Some((_, line, column)) = found else {
+                    return self.region;
+                };
+                Region {
+                    line,
+                    column,
+                    end_line: line,
+                    end_column: column + length(),
+                    ..self.region
+                }
+            }
         }
     }
 }

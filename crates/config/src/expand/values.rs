@@ -118,6 +118,18 @@ impl PipelineValues {
             return Ok(Rc::new(node(value, region)));
         }
         let known = PIPELINE_VALUES.iter().find(|known| known.name == name);
+        if name == "git.revision" {
+            // As git writes a commit that there is not.
+            return Ok(Rc::new(Node::text(region, "0".repeat(40))));
+        }
+        let is_open = OPEN.iter().any(|open| name.starts_with(open));
+        if !self.has_trigger && (known.is_some() || is_open) {
+            return Ok(Rc::new(stand_in(
+                name,
+                known.map(|known| known.empty),
+                region,
+            )));
+        }
         if let Some(known) = known {
             return Ok(Rc::new(match known.empty {
                 Empty::Text => Node::word(region, ""),
@@ -125,7 +137,7 @@ impl PipelineValues {
                 Empty::False => Node::word(region, "false"),
             }));
         }
-        if OPEN.iter().any(|open| name.starts_with(open)) {
+        if is_open {
             return Ok(Rc::new(Node::word(region, "")));
         }
         Err(Unknown {
@@ -154,6 +166,27 @@ fn node(value: &ParameterValue, region: Region) -> Node {
         ParameterValue::Text(text) => Node::text(region, text.replace(UNKNOWN, "\u{fffd}")),
         ParameterValue::Integer(number) => Node::word(region, number.to_string()),
         ParameterValue::Boolean(truth) => Node::word(region, truth.to_string()),
+    }
+}
+
+/// What a value is where nothing is known of the trigger: of its type, and not empty, so that what is made
+/// of it can be looked over.
+fn stand_in(name: &str, empty: Option<Empty>, region: Region) -> Node {
+    let last = name.rsplit('.').next().unwrap_or(name);
+    match empty {
+        Some(Empty::Number) => Node::word(region, "1"),
+        Some(Empty::False) => Node::word(region, "false"),
+        // Of a push, which is of a branch.
+        Some(Empty::Text) if name == "git.tag" => Node::word(region, ""),
+        Some(Empty::Text) if name == "git.branch" => Node::text(region, "main"),
+        Some(Empty::Text) => Node::text(region, last),
+        // The forge's own: its words for what it tells say which they are.
+        None => match last {
+            "draft" | "merged" | "fork" | "private" | "forced" | "created" | "deleted"
+            | "locked" | "archived" | "prerelease" => Node::word(region, "false"),
+            "number" | "id" => Node::word(region, "1"),
+            _ => Node::text(region, last),
+        },
     }
 }
 

@@ -177,6 +177,20 @@ impl Source {
         (span, excerpt, first)
     }
 
+    /// The first place of a text between a byte and the end of a line: its byte, line and column.
+    pub(crate) fn find(
+        &self,
+        wanted: &str,
+        from: usize,
+        last_line: usize,
+    ) -> Option<(usize, usize, usize)> {
+        let end = self.line_start(last_line.saturating_add(1));
+        let at = from + self.text.get(from..end)?.find(wanted)?;
+        let line = self.lines.partition_point(|start| *start <= at);
+        let before = self.chars_before(at) - self.chars_before(self.line_start(line));
+        Some((at, line, before + 1))
+    }
+
     /// How many characters begin before a byte.
     fn chars_before(&self, byte: usize) -> usize {
         let stride = byte / STRIDE;

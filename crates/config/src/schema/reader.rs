@@ -98,6 +98,9 @@ impl<'r> Reader<'r> {
     /// Whether a text can be shown as a name.
     pub(super) fn check_name(&mut self, text: &str, region: Region, what: &str) -> bool {
         const MAX_CHARS: usize = 200;
+        if is_unknown(text) {
+            return false;
+        }
         let fault = if text.trim().is_empty() {
             "must not be empty".to_owned()
         } else if text.contains(char::is_control) {

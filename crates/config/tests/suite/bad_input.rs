@@ -1052,3 +1052,71 @@ fn what_looks_damaged_is_told_like_anything_else() {
     assert!(told("\"b\\0\"").contains("holds a NUL character"));
     assert!(told("{\"b\\0\": {requires: [a]}}").contains("holds a NUL character"));
 }
+
+#[test]
+fn a_fault_in_a_text_of_several_lines_is_where_it_stands() {
+    let text = with_steps(
+        "      - run: |
+          echo hello << parameters.name >>
+          cat <<EOF
+      - run:
+          command: >-
+            echo
+
+            << nowhere.x >> « << parameters.name >>
+      - run: \"echo
+          << parameters.other >>\"
+",
+    );
+    assert_snapshot!(refusal(text), @r#"
+    error: a `<<` opens a value here, and no `>>` closes it
+      ci.yml:8:15
+    8 │           cat <<EOF
+      │               ^^ write `\<<` for what is no value
+
+    error: there is no value `nowhere.x`
+      ci.yml:13:13
+    13 │             << nowhere.x >> « << parameters.name >>
+       │             ^^^^^^^^^^^^^^^ values begin with `parameters.`, `pipeline.` or `matrix.`; write `\<<` for what is none
+
+    error: there is no parameter `name` here
+      ci.yml:13:31
+    13 │             << nowhere.x >> « << parameters.name >>
+       │                               ^^^^^^^^^^^^^^^^^^^^^ declare it under `parameters`
+
+    error: there is no parameter `other` here
+      ci.yml:15:11
+    15 │           << parameters.other >>"
+       │           ^^^^^^^^^^^^^^^^^^^^^^ declare it under `parameters`
+    "#);
+}
+
+#[test]
+fn whatever_is_made_of_the_trigger_is_looked_over_without_one() {
+    let text = "\
+version: 2.1
+commands:
+  tell:
+    parameters:
+      draft: {type: boolean}
+      number: {type: integer}
+      who: {type: string}
+    steps: [run: echo << parameters.draft >> << parameters.number >> << parameters.who >>]
+jobs:
+  build:
+    docker: [{image: << pipeline.git.branch >>}]
+    steps:
+      - run: << pipeline.git.branch >>
+      - save_cache: {key: << pipeline.git.revision >>, paths: [a]}
+      - restore_cache: {keys: [<< pipeline.git.revision >>]}
+      - tell:
+          draft: << pipeline.event.github.pull_request.draft >>
+          number: << pipeline.number >>
+          who: << pipeline.event.github.sender.login >>
+workflows:
+  main:
+    jobs:
+      - build: {name: \"<< pipeline.git.branch >>\", serial-group: << pipeline.project.slug >>}
+";
+    assert_eq!(told(&compile_one(text)), "");
+}

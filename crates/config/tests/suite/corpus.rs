@@ -73,7 +73,7 @@ fn configs_as_projects_have_them() {
       `filters` means nothing in a job
       there is no step `mkdocs gh-deploy`
       `requires` stands beside the job `publish`, and is read as if it stood below
-    monorepo_services.yml: 1 jobs
+    monorepo_services.yml: 2 jobs
     monorepo_setup.yml: 1 jobs
     nightly.yml: 5 jobs
       the schedule `30 1 * * 1-5`: CircleCI takes no ranges of days in schedules

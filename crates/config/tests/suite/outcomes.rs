@@ -109,5 +109,6 @@ fn all_that_a_config_has_can_be_asked_for() {
     branch/build
     nightly/build
     nightly/again
+    + branch/*: its condition holds
     ");
 }

@@ -630,13 +630,13 @@ workflows: {ci: {jobs: [tools/build]}}
     ");
     let of_nothing = "\
 version: 2.1
-orbs: {tools: << pipeline.git.branch == \"main\" >>}
+orbs: {tools: << pipeline.git.tag == \"main\" >>}
 workflows: {ci: {jobs: [tools/build]}}
 ";
     assert_snapshot!(refusal(of_nothing), @r#"
     error: the orb `tools` is used, and nothing is in it
       ci.yml:2:8
-    2 │ orbs: {tools: << pipeline.git.branch == "main" >>}
+    2 │ orbs: {tools: << pipeline.git.tag == "main" >>}
       │        ^^^^^ a setup job may fill it in before it goes on with this config
     "#);
 }

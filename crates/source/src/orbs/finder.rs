@@ -131,6 +131,18 @@ impl OrbFinder {
         Self::new(vendored, folders, lock.as_deref())
     }
 
+    /// The same for pinning its orbs anew, whatever is pinned: what lies in the store counts before what the
+    /// project brings along.
+    ///
+    /// # Errors
+    /// As [`OrbFinder::of_folder`], but for the lock file, which is not read.
+    pub fn relocking(project: &Path, folders: &OrbFolders) -> Result<Self, ProjectError> {
+        let vendored = Shelf::Folder(project.join(VENDORED_DIR));
+        let mut finder = Self::new(vendored, folders, None)?;
+        finder.places.sort_by_key(|shelf| shelf.is_projects);
+        Ok(finder)
+    }
+
     /// For a project's tree, read through the runtime that this is called in.
     ///
     /// # Errors
@@ -171,15 +183,6 @@ impl OrbFinder {
                 .collect(),
             lock: OrbLock::parse(lock.unwrap_or_default())?,
         })
-    }
-
-    /// The same for pinning anew: without what the project pins, and what it brings along is looked
-    /// through last.
-    #[must_use]
-    pub fn relocking(mut self) -> Self {
-        self.lock = OrbLock::default();
-        self.places.sort_by_key(|shelf| shelf.is_projects);
-        self
     }
 
     /// What the project pins.

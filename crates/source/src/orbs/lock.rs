@@ -28,7 +28,9 @@ pub struct Pin {
 
 /// Why a lock file can't be read.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("line {line} of the lock file of orbs {why}; `popsicle orb vendor` writes it anew")]
+#[error(
+    "line {line} of the lock file of orbs {why}; `popsicle orb vendor --relock` writes it anew"
+)]
 pub struct LockError {
     /// Which line, from 1.
     pub line: usize,

@@ -133,7 +133,7 @@ fn a_pinned_reference_stays_what_it_was() {
         refused.starts_with("is not what `.popsicle/orbs.lock` pins: the text of acme/tools@1.2.0"),
         "{refused}"
     );
-    let anew = place.finder().relocking();
+    let anew = OrbFinder::relocking(&place.project(), &place.folders()).unwrap();
     assert_eq!(told(&anew, "acme/tools@1"), "acme/tools@1.2.0: evil");
 
     fs::remove_dir_all(place.temp.path().join("first")).unwrap();
@@ -143,6 +143,7 @@ fn a_pinned_reference_stays_what_it_was() {
     fs::write(place.project().join(LOCK_FILE), "nonsense").unwrap();
     let error = OrbFinder::of_folder(&place.project(), &place.folders()).unwrap_err();
     assert!(error.to_string().contains("line 1"), "{error}");
+    assert!(OrbFinder::relocking(&place.project(), &place.folders()).is_ok());
 }
 
 #[test]

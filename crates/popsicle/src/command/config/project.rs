@@ -105,10 +105,28 @@ pub struct Project {
 impl Project {
     /// Reads the config at `path`: the file itself, or what a pipeline of that directory would use.
     pub fn open(path: &Path, context: &ContextArgs, settings: &Settings) -> Result<Self, Failure> {
+        Self::with(path, context, settings, OrbFinder::of_folder)
+    }
+
+    /// The same for pinning its orbs anew, whatever is pinned.
+    pub fn relocking(
+        path: &Path,
+        context: &ContextArgs,
+        settings: &Settings,
+    ) -> Result<Self, Failure> {
+        Self::with(path, context, settings, OrbFinder::relocking)
+    }
+
+    fn with(
+        path: &Path,
+        context: &ContextArgs,
+        settings: &Settings,
+        finder: fn(&Path, &OrbFolders) -> Result<OrbFinder, ProjectError>,
+    ) -> Result<Self, Failure> {
         let files = files(path)?;
         let root = root(path);
         let folders = context.folders(settings)?;
-        let finder = OrbFinder::of_folder(&root, &folders).map_err(unusable)?;
+        let finder = finder(&root, &folders).map_err(unusable)?;
         let trigger = match context.git_ref()? {
             Some(git_ref) => {
                 let root = root.canonicalize().unwrap_or_else(|_| root.clone());
@@ -127,16 +145,22 @@ impl Project {
         })
     }
 
-    /// The same for pinning its orbs anew.
-    pub fn relocking(mut self) -> Self {
-        self.finder = self.finder.relocking();
-        self
-    }
-
     /// Compiles it. The orbs tell what was asked of them.
     pub fn compile(&self) -> (Compiled, ImportedOrbs) {
         let orbs = self.orbs();
         let compiled = ::config::compile(&self.files, &self.inputs(&orbs, self.trigger.as_ref()));
+        (compiled, orbs)
+    }
+
+    /// Compiles it to tell what is wrong. Where nothing was said of what it is for, no condition keeps a
+    /// workflow from being looked at.
+    pub fn validate(&self) -> (Compiled, ImportedOrbs) {
+        let orbs = self.orbs();
+        let inputs = Inputs {
+            all_workflows: self.trigger.is_none() && self.parameters.is_empty(),
+            ..self.inputs(&orbs, self.trigger.as_ref())
+        };
+        let compiled = ::config::compile(&self.files, &inputs);
         (compiled, orbs)
     }
 

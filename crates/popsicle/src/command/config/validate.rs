@@ -22,7 +22,7 @@ pub struct ValidateArgs {
 /// Carries out the command.
 pub fn run(args: &ValidateArgs, settings: &Settings, out: &mut Output) -> Result<Exit, Failure> {
     let project = Project::open(&args.config.path, &args.config.context, settings)?;
-    let (compiled, orbs) = project.compile();
+    let (compiled, orbs) = project.validate();
     let files = &project.files;
     let exit = match compiled.plan {
         Some(_) => Exit::Success,

@@ -263,6 +263,7 @@ impl Server {
         let orbs = (self.orbs_of)(config.root.as_deref());
         let inputs = Inputs {
             orbs: orbs.as_deref(),
+            all_workflows: true,
             ..Inputs::default()
         };
         let compiled = compile(&files, &inputs);

@@ -21,10 +21,12 @@ pub struct VendorArgs {
 
 /// Carries out the command.
 pub fn run(args: &VendorArgs, settings: &Settings, out: &mut Output) -> Result<Exit, Failure> {
-    let mut project = Project::open(&args.config.path, &args.config.context, settings)?;
-    if args.relock {
-        project = project.relocking();
-    }
+    let open = if args.relock {
+        Project::relocking
+    } else {
+        Project::open
+    };
+    let project = open(&args.config.path, &args.config.context, settings)?;
     let (compiled, orbs) = project.compile();
     let found = all_found(orbs)?;
     // An error may hide what is imported.

@@ -147,7 +147,10 @@ impl Expander<'_> {
             self.problems
                 .error(
                     job.region,
-                    format!("the group `{prefix}` is twice in this workflow"),
+                    format!(
+                        "the group `{}` is twice in this workflow as `{prefix}`",
+                        job.text
+                    ),
                 )
                 .help("give each use a `name` of its own");
             return;

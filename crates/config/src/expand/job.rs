@@ -89,7 +89,7 @@ impl Expander<'_> {
 }
 
 /// Whether it says where a job runs.
-fn is_place(key: &Key) -> bool {
+pub(super) fn is_place(key: &Key) -> bool {
     matches!(&*key.text, "docker" | "machine" | "macos" | "windows")
 }
 

@@ -46,6 +46,8 @@ pub(crate) struct Expanded {
     /// The jobs that no workflow uses and that need no parameters, expanded all the same, so that what is
     /// wrong in them is told.
     pub(crate) unused: Vec<Entry>,
+    /// The same for commands and executors, each as a job of its own.
+    pub(crate) unused_bodies: Vec<Entry>,
     /// The workflows whose conditions don't hold.
     pub(crate) left_out: Vec<LeftOut>,
     /// The workflows whose conditions do.
@@ -238,6 +240,7 @@ impl Expander<'_> {
             });
         }
         let unused = self.unused(top);
+        let unused_bodies = self.unused_bodies();
         let declared_at = match top.get("parameters") {
             Some(entry) => entry.key.region,
             None => Region::point(region.file, 1, 1),
@@ -247,6 +250,7 @@ impl Expander<'_> {
             parameters: (names.collect(), declared_at),
             root: Rc::new(Node::map(region, entries.into_iter().collect())),
             unused,
+            unused_bodies,
             left_out: workflows.left_out,
             let_in: workflows.let_in,
             is_strict: self.version == Version::V2_1,

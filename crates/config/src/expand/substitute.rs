@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use crate::diagnostic::Problems;
+use crate::expression;
 use crate::read::{Entry, Key, Map, MapBuilder, Node, Region, Scalar, Source, Value};
 
 use super::condition::is_true;
@@ -211,7 +212,9 @@ impl Expander<'_> {
 
     /// What is to be put in a hole; none if that can't be told, which has been told.
     pub(super) fn value(&mut self, inner: &str, region: Region, env: Env<'_>) -> Option<Binding> {
-        if text::is_reference(inner) || !text::is_expression(inner) {
+        let is_expression =
+            !text::is_reference(inner) && (text::is_expression(inner) || self.is_constant(inner));
+        if !is_expression {
             return self.reference(inner, region, env);
         }
         let node = self.expression(inner, region, env)?;
@@ -220,6 +223,12 @@ impl Expander<'_> {
             node,
             scope: None,
         })
+    }
+
+    /// An expression that names nothing: `true`, `1 == 1`.
+    fn is_constant(&mut self, inner: &str) -> bool {
+        let parsed = expression::parse(inner, self.patterns);
+        parsed.is_ok_and(|expression| expression.references().is_empty())
     }
 
     /// What a dotted name stands for.

@@ -4,12 +4,12 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use crate::ErrorKind;
-use crate::read::{Entry, Map};
+use crate::read::{Entry, Key, Map, Node};
 
-use super::job::Around;
-use super::parameter::What;
-use super::scope::{Definitions, Orb, Scope};
-use super::{Expander, Version};
+use super::job::{Around, is_place};
+use super::parameter::{Bindings, What};
+use super::scope::{Definition, Definitions, Orb, Scope};
+use super::{Env, Expander, Version};
 
 impl Expander<'_> {
     /// The jobs that no workflow uses, expanded where they have no parameters. What of the file is
@@ -49,6 +49,60 @@ impl Expander<'_> {
         }
         self.tell_empty_orbs(&scope);
         unused
+    }
+
+    /// The commands and executors that nothing uses and that have no parameters, as jobs that have nothing
+    /// else, so that what is wrong in them is told.
+    pub(super) fn unused_bodies(&mut self) -> Vec<Entry> {
+        let scope = Rc::clone(&self.scope);
+        let unused = |definitions: &Definitions| {
+            let mut unused: Vec<Rc<Definition>> = definitions
+                .values()
+                .filter(|unused| !unused.used.get() && unused.parameters.is_empty())
+                .map(Rc::clone)
+                .collect();
+            unused.sort_by_key(|unused| (unused.key.region.line, unused.key.region.column));
+            unused
+        };
+        let bindings = Bindings::default();
+        let env = Env {
+            parameters: Some(&bindings),
+            ..Env::default()
+        };
+        let mut bodies = Vec::new();
+        for command in unused(&scope.commands) {
+            let Some(entry) = command.get("steps") else {
+                continue;
+            };
+            let mut steps = Vec::new();
+            self.stack.push(Rc::clone(&command));
+            self.steps(entry, &scope, env, &mut steps);
+            self.stack.pop();
+            if !steps.is_empty() {
+                let region = command.key.region;
+                let place = Entry::new(Key::new("machine", region), Node::word(region, "true"));
+                let steps = Entry::new(entry.key.clone(), Node::list(entry.value.region, steps));
+                bodies.push(body(&command, vec![place, steps]));
+            }
+        }
+        for executor in unused(&scope.executors) {
+            let mut entries = Vec::new();
+            for entry in executor.body() {
+                if !matches!(&*entry.key.text, "parameters" | "description") {
+                    entries.push(self.entry(entry, env));
+                }
+            }
+            if entries.iter().any(|entry| is_place(&entry.key)) {
+                let region = executor.key.region;
+                let steps = vec![Rc::new(Node::text(region, "checkout"))];
+                entries.push(Entry::new(
+                    Key::new("steps", region),
+                    Node::list(region, steps),
+                ));
+                bodies.push(body(&executor, entries));
+            }
+        }
+        bodies
     }
 
     fn tell_unused(&mut self, noun: &str, definitions: &Definitions) {
@@ -103,4 +157,13 @@ impl Expander<'_> {
             );
         }
     }
+}
+
+/// A definition's own job.
+fn body(definition: &Definition, entries: Vec<Entry>) -> Entry {
+    let map = entries.into_iter().collect();
+    Entry::new(
+        definition.key.clone(),
+        Node::map(definition.node.region, map),
+    )
 }

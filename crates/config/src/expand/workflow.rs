@@ -329,6 +329,9 @@ impl Expander<'_> {
             }
         };
         if let Some(group) = self.group(&job.text) {
+            if !self.has_room(&job, 1, uses) {
+                return;
+            }
             return self.group_use(workflow, &job, map, &group, uses, workflows);
         }
         let matrix = map.and_then(|map| map.get("matrix")).cloned();
@@ -342,15 +345,7 @@ impl Expander<'_> {
         let combinations = unrolled
             .as_ref()
             .map_or(1, |matrix| matrix.combinations.len());
-        if uses.items.len() + combinations > MAX_JOBS {
-            if !self.problems.has_errors() {
-                self.problems
-                    .error(
-                        job.region,
-                        format!("the pipeline has more than {MAX_JOBS} jobs"),
-                    )
-                    .help("jobs count as often as workflows use them");
-            }
+        if !self.has_room(&job, combinations, uses) {
             return;
         }
         let Some(unrolled) = unrolled else {
@@ -366,6 +361,20 @@ impl Expander<'_> {
                 ..item
             });
         }
+    }
+
+    /// Whether a workflow may use so many jobs more; tells if not.
+    fn has_room(&mut self, job: &Key, more: usize, uses: &Uses) -> bool {
+        let has_room = uses.items.len() + more <= MAX_JOBS;
+        if !has_room && !self.problems.has_errors() {
+            self.problems
+                .error(
+                    job.region,
+                    format!("the pipeline has more than {MAX_JOBS} jobs"),
+                )
+                .help("jobs count as often as workflows use them");
+        }
+        has_room
     }
 
     fn one_use(

@@ -142,6 +142,9 @@ pub(crate) fn config(
         job::job(entry, &mut reader).name
     });
     let unused = unused.collect();
+    for body in &expanded.unused_bodies {
+        job::job(body, &mut reader);
+    }
     let region = expanded.root.region;
     let config = Config {
         jobs: jobs(top, written, &mut reader),

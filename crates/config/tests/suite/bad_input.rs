@@ -1120,3 +1120,51 @@ workflows:
 ";
     assert_eq!(told(&compile_one(text)), "");
 }
+
+#[test]
+fn what_is_never_used_is_looked_over_all_the_same() {
+    let text = "\
+version: 2.1
+commands:
+  install:
+    steps:
+      - run: {comand: make}
+      - nosuch
+      - run: echo << parameters.no >>
+  again: {steps: [again]}
+executors:
+  e: {docker: [{imag: a}]}
+jobs: {build: {machine: true, steps: [checkout]}}
+";
+    assert_snapshot!(refusal(text), @"
+    error: `run` has no `command`
+      ci.yml:5:15
+    5 │       - run: {comand: make}
+      │               ^^^^^^ did you mean `command`?
+
+    error: there is no step `nosuch`
+      ci.yml:6:9
+    6 │       - nosuch
+      │         ^^^^^^ write `- run: …` for a command
+
+    error: there is no parameter `no` here
+      ci.yml:7:19
+    7 │       - run: echo << parameters.no >>
+      │                   ^^^^^^^^^^^^^^^^^^^ declare it under `parameters`
+
+    error: the command `again` uses itself: `again` → `again`
+      ci.yml:8:19
+    8 │   again: {steps: [again]}
+      │                   ^^^^^ it would never end
+
+    error: an entry of `docker` has no `image`
+      ci.yml:10:16
+    10 │   e: {docker: [{imag: a}]}
+       │                ^^^^^^^^^ add `image: …`
+
+    error: `imag` means nothing in an image
+      ci.yml:10:17
+    10 │   e: {docker: [{imag: a}]}
+       │                 ^^^^ did you mean `image`?
+    ");
+}

@@ -6,7 +6,7 @@ use config::{Inputs, OrbSource, Orbs, TriggerValues, compile, process};
 use insta::assert_snapshot;
 use model::{GitRef, ParameterValue};
 
-use crate::{compile_one, file, outline, plan, refusal, told};
+use crate::{compile_one, file, outline, plan, refusal, told, with_steps};
 
 /// The orbs of a test.
 struct AtHand(&'static [(&'static str, &'static str)]);
@@ -639,4 +639,15 @@ workflows: {ci: {jobs: [tools/build]}}
     2 │ orbs: {tools: << pipeline.git.tag == "main" >>}
       │        ^^^^^ a setup job may fill it in before it goes on with this config
     "#);
+}
+
+#[test]
+fn expressions_need_no_names() {
+    let text = with_steps(
+        "      - run: echo << true >> << 1 == 1 >> << not true >> << false and 10 or 1 >> << \"a\" >>\n      - when: {condition: << 1 == 2 >>, steps: [run: never]}\n",
+    );
+    assert!(processed(&text).contains("echo true true false 1 a"));
+    assert!(!processed(&text).contains("never"));
+    let told = refusal(with_steps("      - run: << a and 10 or 1 >>\n"));
+    assert!(told.contains("there is no value"), "{told}");
 }

@@ -58,7 +58,8 @@ const ARTIFACTS: &str = r#"
 - store_artifacts: {path: first, destination: renamed}
 - store_artifacts: {path: nothing}
 - run: exit 3
-- store_artifacts: {path: out/one.txt, destination: not-this}
+- store_artifacts: {path: out/one.txt, destination: afterwards}
+- store_artifacts: {path: out/one.txt, destination: not-this, when: on_success}
 "#;
 
 #[tokio::test]
@@ -81,6 +82,7 @@ async fn artifacts_are_listed_and_downloaded() {
             "docs/one.txt",
             "docs/sub/two.html",
             "renamed",
+            "afterwards",
         ];
         assert_eq!(paths, expected, "{place}");
         let log = ci.log(id, "build").await;

@@ -58,7 +58,8 @@ const ARTIFACTS: &str = r#"
 - store_artifacts: {path: first, destination: renamed}
 - store_artifacts: {path: nothing}
 - run: exit 3
-- store_artifacts: {path: out/one.txt, destination: not-this}
+- store_artifacts: {path: out/one.txt, destination: afterwards}
+- store_artifacts: {path: out/one.txt, destination: not-this, when: on_success}
 "#;
 
 #[tokio::test]
@@ -81,6 +82,7 @@ async fn artifacts_are_listed_and_downloaded() {
             "docs/one.txt",
             "docs/sub/two.html",
             "renamed",
+            "afterwards",
         ];
         assert_eq!(paths, expected, "{place}");
         let log = ci.log(id, "build").await;
@@ -351,6 +353,77 @@ async fn what_a_fork_saves_is_its_own_alone() {
     repo.git(&["update-ref", "refs/pull/8/head", &head]);
     let log = settled_log(pull_request(8).await).await;
     assert!(log.contains("by the project\n"), "{log}");
+}
+
+#[tokio::test]
+async fn a_cache_that_the_disk_has_damaged_is_a_miss_and_saved_anew() {
+    if !has_machine_jobs().await {
+        return;
+    }
+    let ci = Ci::start().await;
+    let text = "
+- restore_cache: {key: v1}
+- run: cat /tmp/saved || seq 100000 | tee /tmp/saved | tail -1
+- save_cache: {key: v1, paths: [/tmp/saved]}
+";
+    let repo = steps("machine: true", text);
+    let log = async || {
+        let id = ci.push(&repo).await;
+        assert_eq!(ci.settled(id).await, "pipeline success\n  build  success");
+        ci.log(id, "build").await
+    };
+    assert!(log().await.contains("Saved the cache `v1`"));
+    // Shorter; as long, with other bytes in its midst.
+    let damages: [fn(&mut Vec<u8>); 2] = [Vec::clear, |bytes| {
+        let half = bytes.len() / 2;
+        bytes
+            .iter_mut()
+            .skip(half)
+            .take(8)
+            .for_each(|byte| *byte ^= 0xff);
+    }];
+    for damage in damages {
+        for folder in std::fs::read_dir(ci.data().join("blobs")).expect("blobs") {
+            let folder = folder.expect("a folder").path();
+            for blob in std::fs::read_dir(folder).expect("a folder") {
+                let path = blob.expect("a blob").path();
+                let mut bytes = std::fs::read(&path).expect("a blob");
+                damage(&mut bytes);
+                std::fs::write(&path, bytes).expect("it is written");
+            }
+        }
+        let told = log().await;
+        assert!(
+            told.contains("disk has damaged it: it is dropped"),
+            "{told}"
+        );
+        assert!(told.contains("Saved the cache `v1`"), "{told}");
+        let told = log().await;
+        assert!(told.contains("Restored the cache `v1`"), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_cache_larger_than_all_may_be_is_refused_and_the_job_goes_on() {
+    if !has_machine_jobs().await {
+        return;
+    }
+    let ci = Ci::start_with(&[("POPSICLE_CACHE_LIMIT", "1MB")]).await;
+    let text = "
+- run: echo small >small; head -c 2000000 /dev/urandom >large
+- save_cache: {key: small, paths: [small]}
+- save_cache: {key: large, paths: [small, large]}
+- restore_cache: {keys: [large, small]}
+";
+    let repo = steps("machine: true", text);
+    let id = ci.push(&repo).await;
+    assert_eq!(ci.settled(id).await, "pipeline success\n  build  success");
+    let log = ci.log(id, "build").await;
+    assert!(
+        log.contains("warning: the cache `large` is 1.9 MiB packed"),
+        "{log}"
+    );
+    assert!(log.contains("Restored the cache `small`"), "{log}");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Caches: files that a project's jobs keep for later jobs that ask for a key.
 //!
-//! A cache never changes once it is there. Of those that a key finds the newest is given, and those that
-//! nobody asked for longest go first where there are too many.
+//! A cache never changes once it is there. Of those that a key finds the newest is given. Where there are
+//! too many, whoever saves one makes room of its own ones first, those that nobody asked for longest.
 
 use model::{RepoName, Timestamp};
 use sqlx::SqliteConnection;
@@ -33,6 +33,8 @@ pub struct CachePart {
 /// A cache that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cache {
+    /// Its row.
+    id: i64,
     /// Its key, which may be longer than what it was asked for by.
     pub key: String,
     /// When it was stored.
@@ -71,6 +73,7 @@ impl Store {
         let parts = parts(write.connection(), id).await?;
         write.commit().await?;
         Ok(Some(Cache {
+            id,
             key,
             created: Timestamp::from_millis(created),
             parts,
@@ -128,29 +131,47 @@ impl Store {
         Ok(true)
     }
 
-    /// Drops the caches that were used least recently, until the others together have no more bytes than
-    /// that. The blobs that no row names now.
+    /// Drops a cache that was found and can't be read, so that another may have its key. It is well if it is
+    /// gone.
     ///
     /// # Errors
     /// Where the database can't be written.
-    pub async fn evict_caches(&self, limit_bytes: u64) -> Result<Vec<Digest>> {
+    pub async fn drop_cache(&self, cache: &Cache) -> Result<()> {
         let mut write = self.write().await?;
-        let sizes: Vec<(i64, i64)> = sqlx::query_as(
-            "SELECT id, SUM(size_bytes) FROM caches JOIN cache_parts ON cache_id = id \
-             GROUP BY id ORDER BY used_at DESC, id DESC",
+        drop_row(write.connection(), cache.id).await?;
+        write.commit().await
+    }
+
+    /// Drops caches until all together have no more bytes than that, but never the one that was just saved:
+    /// first the others of its project and scope, then anybody's, each time those that were used least
+    /// recently. The blobs that no row names now.
+    ///
+    /// # Errors
+    /// Where the database can't be written.
+    pub async fn evict_caches(&self, saved: &NewCache, limit_bytes: u64) -> Result<Vec<Digest>> {
+        let mut write = self.write().await?;
+        let sizes: Vec<(i64, i64, bool)> = sqlx::query_as(
+            "SELECT id, SUM(size_bytes), repo = $1 AND scope = $2 AND key = $3 \
+             FROM caches JOIN cache_parts ON cache_id = id \
+             GROUP BY id ORDER BY (repo = $1 AND scope = $2) DESC, used_at, id",
         )
+        .bind(saved.repo.as_str())
+        .bind(&saved.scope)
+        .bind(&saved.key)
         .fetch_all(write.connection())
         .await?;
-        let (mut total, mut dropped) = (0_u64, Vec::new());
-        for (id, bytes) in sizes {
-            total = total.saturating_add(json::count(bytes));
-            if total > limit_bytes {
+        let sum = |total: u64, bytes: &i64| total.saturating_add(json::count(*bytes));
+        let mut total = sizes.iter().map(|(_, bytes, _)| bytes).fold(0_u64, sum);
+        let mut dropped = Vec::new();
+        for (id, bytes, is_saved) in sizes {
+            if total <= limit_bytes {
+                break;
+            }
+            if !is_saved {
+                total = total.saturating_sub(json::count(bytes));
                 let part = parts(write.connection(), id).await?;
                 dropped.extend(part.into_iter().map(|part| part.blob.digest));
-                sqlx::query("DELETE FROM caches WHERE id = $1")
-                    .bind(id)
-                    .execute(write.connection())
-                    .await?;
+                drop_row(write.connection(), id).await?;
             }
         }
         if dropped.is_empty() {
@@ -169,6 +190,14 @@ impl Store {
         let mut connection = self.readers().acquire().await?;
         unnamed(&mut connection, digests).await
     }
+}
+
+async fn drop_row(database: &mut SqliteConnection, id: i64) -> Result<()> {
+    sqlx::query("DELETE FROM caches WHERE id = $1")
+        .bind(id)
+        .execute(database)
+        .await?;
+    Ok(())
 }
 
 async fn parts(database: &mut SqliteConnection, id: i64) -> Result<Vec<CachePart>> {

@@ -19,12 +19,17 @@ pub(super) fn step(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Option<S
     } else {
         reader.map(key, value)?
     };
+    let when = match &*key.text {
+        // What went wrong is what people want to look into.
+        "store_artifacts" | "store_test_results" => StepWhen::Always,
+        _ => StepWhen::OnSuccess,
+    };
     let mut step = Step {
         key,
         map,
         reader,
         name: None,
-        when: StepWhen::OnSuccess,
+        when,
     };
     let (shown, action) = match &*key.text {
         "checkout" => ("Checkout code", step.checkout()),

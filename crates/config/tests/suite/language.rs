@@ -105,6 +105,35 @@ jobs:
 }
 
 #[test]
+fn what_tells_of_a_failure_is_kept_after_one_unless_the_config_says_other() {
+    let written = with_steps(
+        "      - store_artifacts: {path: a}
+      - store_test_results: {path: a}
+      - store_artifacts: {path: a, when: on_success}
+      - store_test_results: {path: a, when: on_fail}
+      - save_cache: {key: a, paths: [a]}
+      - persist_to_workspace: {root: a, paths: [a]}
+",
+    );
+    let whens = |text: &str| {
+        let plan = plan(text);
+        let (_, job) = plan.jobs().next().unwrap();
+        job.steps().iter().map(|step| step.when).collect::<Vec<_>>()
+    };
+    let expected = [
+        StepWhen::Always,
+        StepWhen::Always,
+        StepWhen::OnSuccess,
+        StepWhen::OnFail,
+        StepWhen::OnSuccess,
+        StepWhen::OnSuccess,
+    ];
+    assert_eq!(whens(&written), expected);
+    let processed = config::process(&file("ci.yml", &written), &Inputs::default());
+    assert_eq!(whens(&processed.text.unwrap()), expected);
+}
+
+#[test]
 fn defaults_of_a_job() {
     let plan = plan(&with_steps(
         "      - run: |\n\n          make all\n          make\n",

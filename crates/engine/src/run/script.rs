@@ -606,6 +606,25 @@ mod tests {
     }
 
     #[test]
+    fn what_a_step_keeps_is_asked_for_after_a_failure() {
+        let mut keep = step("");
+        keep.when = StepWhen::Always;
+        keep.action = StepAction::StoreTestResults { path: "a".into() };
+        let job = job(vec![step("exit 3"), keep]);
+        let dir = tempfile::tempdir().unwrap();
+        write(&job, dir.path());
+        let child = command(&["sh"], dir.path())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::fs::write(dir.path().join("answer"), "1 0 Stored\n").unwrap();
+        let output = child.wait_with_output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.contains(";ask;1\x07\nStored\n"), "{text:?}");
+        assert_eq!(exit_file(dir.path()), "3");
+    }
+
+    #[test]
     fn code_for_elsewhere_is_copied_there_and_not_kept() {
         let steps = vec![
             checkout(Some("a b/c")),

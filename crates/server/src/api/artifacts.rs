@@ -17,7 +17,7 @@ use engine::Engine;
 use futures_util::{Stream, stream};
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE,
-    CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS,
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
 use model::{JobId, PipelineId};
@@ -128,6 +128,14 @@ fn describe(headers: &mut HeaderMap, path: &str) {
     let policy = "sandbox; default-src 'none'; img-src 'self' data:; media-src 'self'; \
                   style-src 'self' 'unsafe-inline'; font-src 'self' data:";
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    // To a browser a page in a sandbox is of no site, and so what it shows comes from another one.
+    let is_part_of_pages = ["text/css", "image/", "audio/", "video/"]
+        .iter()
+        .any(|of_pages| kind.starts_with(of_pages));
+    if is_part_of_pages {
+        let policy = HeaderName::from_static("cross-origin-resource-policy");
+        headers.insert(policy, HeaderValue::from_static("cross-origin"));
+    }
     let shown = if is_shown { "inline" } else { "attachment" };
     let disposition = format!("{shown}; filename*=UTF-8''{}", encoded(name));
     if let Ok(disposition) = HeaderValue::try_from(disposition) {
@@ -224,5 +232,26 @@ mod tests {
             "attachment; filename*=UTF-8''%C3%BC%20%22x%22.exe"
         );
         assert_eq!(described("Makefile").0, "application/octet-stream");
+    }
+
+    #[test]
+    fn a_page_in_its_sandbox_has_its_looks() {
+        let is_for_others = |path: &str| {
+            let mut headers = HeaderMap::new();
+            describe(&mut headers, path);
+            headers
+                .get("cross-origin-resource-policy")
+                .map(|policy| policy.to_str().unwrap().to_owned())
+        };
+        for part in ["a/style.css", "a.png", "a.svg", "a.webm"] {
+            assert_eq!(
+                is_for_others(part).as_deref(),
+                Some("cross-origin"),
+                "{part}"
+            );
+        }
+        for other in ["a.html", "a.js", "a.json", "a.txt", "a.zip", "a"] {
+            assert_eq!(is_for_others(other), None, "{other}");
+        }
     }
 }

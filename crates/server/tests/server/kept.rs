@@ -30,7 +30,8 @@ fn next(answer: &Answer) -> Option<String> {
 #[tokio::test]
 async fn artifacts_come_in_pages_and_as_bytes() {
     let ci = Ci::start().await;
-    let names = ["a.txt", "sub/\u{fc} b?.bin", "z.html"];
+    let names = ["a.txt", "sub/\u{fc} b?.bin", "z.css"];
+    let policies = ["same-origin", "same-origin", "cross-origin"];
     let (_, job) = kept(&ci, async |job| {
         let artifacts = names.map(|name| {
             let blob = ci.engine.blobs().keep(&mut name.as_bytes()).unwrap();
@@ -63,6 +64,8 @@ async fn artifacts_come_in_pages_and_as_bytes() {
         let url = all[place]["url"].as_str().unwrap();
         let file = ci.get(url).await;
         assert_eq!(file.text, name);
+        let policy = file.header("cross-origin-resource-policy");
+        assert_eq!(policy, policies[place], "{name}");
         assert_eq!(file.header("content-length"), name.len().to_string());
         let part = ci
             .request(Method::GET, &format!("/api{url}"))

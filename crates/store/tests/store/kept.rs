@@ -220,7 +220,9 @@ async fn the_newest_cache_of_a_key_is_found_and_none_of_others() {
     let layer = running(&world).await;
     let artifact = [("kept".to_owned(), blob(4, 100))];
     store.add_artifacts(layer, 1, 0, &artifact).await.unwrap();
-    let gone = store.evict_caches(150).await.unwrap();
+    let saved = cache("", "v1-%-x", 5);
+    assert!(add(saved.clone(), 7).await);
+    let gone = store.evict_caches(&saved, 350).await.unwrap();
     assert_eq!(gone, [blob(2, 100).digest]);
     assert!(store.has_cache(&repo, "", "v1-%-a").await.unwrap());
     assert!(!store.has_cache(&repo, "", "v1-%-b").await.unwrap());
@@ -229,6 +231,52 @@ async fn the_newest_cache_of_a_key_is_found_and_none_of_others() {
         store.unnamed_blobs(digests).await.unwrap(),
         [blob(2, 0).digest]
     );
+}
+
+#[tokio::test]
+async fn who_saves_a_cache_makes_room_of_its_own_ones_first() {
+    let world = World::new().await;
+    let store = &world.store;
+    let cache = |repo: &str, scope: &str, seed: u8, bytes: u64| NewCache {
+        repo: repo.parse().unwrap(),
+        scope: scope.into(),
+        key: format!("k{seed}"),
+        parts: vec![CachePart {
+            path: "~/x".into(),
+            blob: blob(seed, bytes),
+        }],
+    };
+    let other = cache("octo/b", "", 1, 100);
+    let scoped = cache("octo/a", "pull/7", 2, 100);
+    let (old, older) = (cache("octo/a", "", 3, 100), cache("octo/a", "", 4, 100));
+    let saved = cache("octo/a", "", 5, 250);
+    for (cache, at) in [
+        (&other, 1),
+        (&scoped, 2),
+        (&old, 3),
+        (&older, 4),
+        (&saved, 0),
+    ] {
+        assert!(store.add_cache(cache, t(at)).await.unwrap());
+    }
+    store.find_cache(&old.repo, "", "k3", t(5)).await.unwrap();
+    let evict = async |limit| {
+        let gone = store.evict_caches(&saved, limit).await.unwrap();
+        gone.iter()
+            .map(|digest| digest.as_str()[..2].to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(evict(650).await, [""; 0]);
+    assert_eq!(evict(550).await, ["04"]);
+    assert_eq!(evict(449).await, ["03", "01"]);
+    assert_eq!(evict(250).await, ["02"]);
+    assert!(store.has_cache(&saved.repo, "", "k5").await.unwrap());
+
+    let found = store.find_cache(&saved.repo, "", "k5", t(9)).await.unwrap();
+    for _ in 0..2 {
+        store.drop_cache(found.as_ref().unwrap()).await.unwrap();
+        assert!(!store.has_cache(&saved.repo, "", "k5").await.unwrap());
+    }
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use model::{FaultKind, GitRef, Trigger};
 use store::{Cache, CachePart, Digest, NewCache};
 
 use super::super::{environment, given};
-use super::files::{Amount, count, pack, size, took};
+use super::files::{Amount, Put, count, pack, size, took};
 use super::key::Values;
 use super::{Asked, Problem, Said};
 use crate::persist::{Patience, persist};
@@ -26,7 +26,10 @@ impl Asked {
         let key = self.fill(key).await?;
         let repo = self.claim.pipeline.trigger.repo.clone();
         let scope = own_scope(&self.claim.pipeline.trigger);
-        if self.shared.store.has_cache(&repo, &scope, &key).await? {
+        let has_cache = persist("a look for a cache", Patience::Endless, || {
+            self.shared.store.has_cache(&repo, &scope, &key)
+        });
+        if has_cache.await? {
             return Ok(vec![format!(
                 "There is a cache of the key `{key}` already, and a cache never changes: nothing is saved"
             )]);
@@ -34,24 +37,37 @@ impl Asked {
         let mut said = Vec::new();
         let mut parts = Vec::new();
         let mut amount = Amount::default();
+        let mut room = self.room();
         for path in paths {
             let blobs = self.shared.blobs.clone();
-            let packed = self.take(path, move |source| pack(source, &blobs)).await?;
-            let Some((packed, blob)) = packed else {
+            let packed = self.take_within(room, path, move |source| pack(source, &blobs));
+            let Some(packed) = packed.await? else {
                 said.push(format!("warning: there is nothing at `{path}`"));
                 continue;
             };
-            amount.files += packed.files;
-            amount.bytes += packed.bytes;
-            let path = path.clone();
-            parts.push(CachePart { path, blob });
+            room = packed.room;
+            amount.files += packed.amount.files;
+            amount.bytes += packed.amount.bytes;
+            parts.push(CachePart {
+                path: path.clone(),
+                blob: packed.blob,
+            });
         }
         if parts.is_empty() {
             said.push("Nothing is saved".to_owned());
             return Ok(said);
         }
-        self.settle().await?;
         let packed: u64 = parts.iter().map(|part| part.blob.bytes).sum();
+        let limit = self.shared.settings.cache_limit_bytes;
+        if packed > limit {
+            said.push(format!(
+                "warning: the cache `{key}` is {} packed, and all caches together may be {} on this server (`cache_limit`): nothing is saved",
+                size(packed),
+                size(limit)
+            ));
+            return Ok(said);
+        }
+        self.settle().await?;
         let cache = NewCache {
             repo,
             scope,
@@ -75,7 +91,7 @@ impl Asked {
         } else {
             format!("Another job has saved the cache `{key}` meanwhile: nothing is saved")
         });
-        self.evict().await?;
+        self.evict(&cache).await?;
         Ok(said)
     }
 
@@ -88,17 +104,17 @@ impl Asked {
                 said.push(format!("No cache is found for the key `{key}`"));
                 continue;
             };
-            // All of it before any: it may be evicted at any moment.
-            let mut files = Vec::new();
-            for part in &cache.parts {
-                files.extend(self.open(&part.blob).await?);
-            }
-            if files.len() < cache.parts.len() {
-                said.push(format!("The cache `{}` was evicted meanwhile", cache.key));
+            if !self.lay_out(&cache).await? {
+                // Another job may save it anew.
+                persist("the end of a cache", Patience::Endless, || {
+                    self.shared.store.drop_cache(&cache)
+                })
+                .await?;
+                said.push(format!(
+                    "warning: the cache `{}` was evicted meanwhile, or this server's disk has damaged it: it is dropped",
+                    cache.key
+                ));
                 continue;
-            }
-            for (part, file) in cache.parts.iter().zip(files) {
-                self.put(&part.path, file).await?;
             }
             let packed: u64 = cache.parts.iter().map(|part| part.blob.bytes).sum();
             said.push(format!(
@@ -114,14 +130,39 @@ impl Asked {
         Ok(said)
     }
 
+    /// Puts all of a cache where it belongs; false if not all of it is there, or not as it was saved.
+    async fn lay_out(&self, cache: &Cache) -> Result<bool, Problem> {
+        // All of it before any: it may be evicted at any moment.
+        let mut files = Vec::new();
+        for part in &cache.parts {
+            let Some(file) = self.open(&part.blob).await? else {
+                return Ok(false);
+            };
+            if file.metadata()?.len() != part.blob.bytes {
+                return Ok(false);
+            }
+            files.push(file);
+        }
+        for (part, file) in cache.parts.iter().zip(files) {
+            if let Put::Damaged(why) = self.put(&part.path, file).await? {
+                tracing::error!(digest = %part.blob.digest, why, "a blob is damaged");
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// The newest cache that the key finds: the pull request's own, else the project's.
     async fn find(&self, key: &str) -> Result<Option<Cache>, Problem> {
         let trigger = &self.claim.pipeline.trigger;
         let own = own_scope(trigger);
         for scope in [own.as_str(), PROJECT] {
-            let now = self.shared.world.now();
-            let store = &self.shared.store;
-            let found = store.find_cache(&trigger.repo, scope, key, now).await?;
+            let found = persist("the use of a cache", Patience::Endless, || {
+                let now = self.shared.world.now();
+                let store = &self.shared.store;
+                store.find_cache(&trigger.repo, scope, key, now)
+            });
+            let found = found.await?;
             if found.is_some() || own == PROJECT {
                 return Ok(found);
             }
@@ -129,11 +170,11 @@ impl Asked {
         Ok(None)
     }
 
-    /// Makes room where there are too many caches.
-    async fn evict(&self) -> Result<(), Problem> {
+    /// Makes room for what was saved, where there are too many caches.
+    async fn evict(&self, saved: &NewCache) -> Result<(), Problem> {
         let limit = self.shared.settings.cache_limit_bytes;
         let unnamed = persist("an eviction of caches", Patience::Endless, || {
-            self.shared.store.evict_caches(limit)
+            self.shared.store.evict_caches(saved, limit)
         })
         .await?;
         let blobs = self.shared.blobs.clone();

@@ -19,21 +19,37 @@ const PIECE: usize = 8 << 20;
 const MESSAGE: usize = 16 << 10;
 /// How much of a name is kept, in bytes.
 const NAME: usize = 1 << 10;
+/// How deep elements may be nested.
+const DEPTH: usize = 100;
 
 /// Gives each test of a document to `sink`.
 ///
 /// # Errors
-/// Why the document can't be read, for people. Tests before the fault have been given.
+/// Why the document can't be read, for people. Tests before the fault have been given, and the one that it
+/// is in.
 pub(super) fn read(
     from: impl BufRead,
     mut sink: impl FnMut(TestResult) -> Result<(), String>,
+) -> Result<(), String> {
+    let mut open = None;
+    let read = read_until_fault(from, &mut open, &mut sink);
+    if read.is_err() {
+        finish(&mut open, &mut sink)?;
+    }
+    read
+}
+
+fn read_until_fault(
+    from: impl BufRead,
+    test: &mut Option<Test>,
+    sink: &mut impl FnMut(TestResult) -> Result<(), String>,
 ) -> Result<(), String> {
     let mut reader = Reader::from_reader(Bounded { from, left: PIECE });
     // Some writers leave tags open that they should not; what was read counts.
     reader.config_mut().allow_unmatched_ends = true;
     let mut buffer = Vec::new();
     let mut suites: Vec<Suite> = Vec::new();
-    let mut test: Option<Test> = None;
+    let mut depth = 0_usize;
     loop {
         buffer.clear();
         reader.get_mut().left = PIECE;
@@ -41,35 +57,45 @@ pub(super) fn read(
             .read_event_into(&mut buffer)
             .map_err(|error| error.to_string())?;
         match event {
-            Event::Start(tag) => start(&tag, &mut suites, &mut test, false),
+            Event::Start(tag) => {
+                depth += 1;
+                if depth > DEPTH {
+                    return Err(format!("its elements are nested deeper than {DEPTH}"));
+                }
+                start(&tag, &mut suites, test, false);
+            }
             Event::Empty(tag) => {
-                start(&tag, &mut suites, &mut test, true);
+                start(&tag, &mut suites, test, true);
                 match tag.local_name().as_ref() {
-                    "testcase" => finish(&mut test, &mut sink)?,
+                    "testcase" => finish(test, sink)?,
                     "testsuite" => drop(suites.pop()),
                     _ => {}
                 }
             }
-            Event::End(tag) => match tag.local_name().as_ref() {
-                "testcase" => finish(&mut test, &mut sink)?,
-                "testsuite" => drop(suites.pop()),
-                name => {
-                    if let Some(test) = &mut test
-                        && outcome_of(name).is_some()
-                    {
-                        test.is_told = false;
+            Event::End(tag) => {
+                depth = depth.saturating_sub(1);
+                match tag.local_name().as_ref() {
+                    "testcase" => finish(test, sink)?,
+                    "testsuite" => drop(suites.pop()),
+                    name => {
+                        if let Some(test) = test.as_mut()
+                            && outcome_of(name).is_some()
+                        {
+                            test.is_told = false;
+                        }
                     }
                 }
-            },
-            Event::Text(text) => tell(&mut test, &text.xml10_content()),
-            Event::CData(text) => tell(&mut test, &text.xml10_content()),
+            }
+            Event::Text(text) => tell(test, &text.xml10_content()),
+            Event::CData(text) => tell(test, &text.xml10_content()),
             Event::GeneralRef(entity) => match entity.resolve_char_ref() {
-                Ok(Some(char)) => tell(&mut test, char.encode_utf8(&mut [0; 4])),
+                Ok(Some(char)) => tell(test, char.encode_utf8(&mut [0; 4])),
                 Ok(None) | Err(_) => {
                     let known = resolve_predefined_entity(&entity.xml10_content());
-                    tell(&mut test, known.unwrap_or_default());
+                    tell(test, known.unwrap_or_default());
                 }
             },
+            Event::Eof if depth > 0 => return Err("it ends inside of an element".to_owned()),
             Event::Eof => return Ok(()),
             Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) => {}
         }
@@ -92,7 +118,6 @@ struct Test {
 
 fn start(tag: &BytesStart<'_>, suites: &mut Vec<Suite>, test: &mut Option<Test>, is_empty: bool) {
     match (tag.local_name().as_ref(), test.as_mut()) {
-        // Nested deeper than anybody does, a suite is nothing but a level.
         ("testsuite", _) => suites.push(Suite {
             name: attribute(tag, &["name"]).unwrap_or_default(),
             file: attribute(tag, &["file", "filepath"]),
@@ -316,8 +341,13 @@ mod tests {
         assert_eq!(read, Ok(()));
         assert_eq!(lines, [r#"failure /&k; [] None "x""#]);
 
-        let deep = "<testsuite name='s'>".repeat(100_000) + "<testcase name='t'/>";
-        assert_eq!(listed(&deep).0.len(), 1);
+        let deep = "<testcase name='t'/>".to_owned() + &"<testsuite name='s'>".repeat(DEPTH + 1);
+        let (lines, read) = listed(&deep);
+        assert_eq!(lines.len(), 1);
+        assert!(read.unwrap_err().contains("nested deeper than 100"));
+        let suites = DEPTH - 1;
+        let well = "<testsuite>".repeat(suites) + "<testcase></testcase>";
+        assert_eq!(listed(&(well + &"</testsuite>".repeat(suites))).1, Ok(()));
 
         let long = format!("<testcase name='{}'/>", "n".repeat(PIECE));
         let (lines, read) = listed(&long);
@@ -335,6 +365,14 @@ mod tests {
         let (lines, read) = listed("<testsuite><testcase name='a'/><testcase name=");
         assert_eq!(lines, ["success /a [] None \"\""]);
         assert!(read.is_err());
+        for cut in ["", "</failure>", "</failure></testca", "</fail"] {
+            let document = format!("<testsuite><testcase name='b'><failure>no{cut}");
+            let (lines, read) = listed(&document);
+            assert_eq!(lines, ["failure /b [] None \"no\""], "{cut}");
+            assert!(read.is_err(), "{cut}");
+        }
+        let (lines, read) = listed("<testsuite><testcase name='a'/>");
+        assert_eq!((lines.len(), read.is_err()), (1, true));
         for other in ["", "not xml", "<html><body/></html>"] {
             assert!(listed(other).0.is_empty(), "{other}");
         }

@@ -10,7 +10,7 @@ use executor::archive::Kind;
 use model::FaultKind;
 use store::{Blobs, NewLayer};
 
-use super::files::{Amount, Packer, Source, count, size, took};
+use super::files::{Amount, Packer, Put, Source, count, size, took};
 use super::{Asked, Problem, Said};
 use crate::persist::{Patience, persist};
 
@@ -63,7 +63,10 @@ impl Asked {
 
     pub(super) async fn attach(&self, at: &str) -> Result<Said, Problem> {
         let begun = Instant::now();
-        let layers = self.shared.store.workspace(self.claim.job.id).await?;
+        let layers = persist("a look for a workspace", Patience::Endless, || {
+            self.shared.store.workspace(self.claim.job.id)
+        });
+        let layers = layers.await?;
         if layers.is_empty() {
             return Err(Problem::Users(
                 "there is no workspace: no job that this one requires has persisted anything"
@@ -77,7 +80,10 @@ impl Asked {
                 let why = format!("what `{job}` persisted is not on this server's disk any more");
                 return Err(Problem::Ours(FaultKind::Storage, why));
             };
-            self.put(at, file).await?;
+            if let Put::Damaged(how) = self.put(at, file).await? {
+                let why = format!("what `{job}` persisted can't be unpacked: {how}");
+                return Err(Problem::Ours(FaultKind::Storage, why));
+            }
             bytes = bytes.saturating_add(blob.bytes);
             said.push(format!("Attached what `{job}` persisted"));
         }

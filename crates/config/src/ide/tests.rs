@@ -259,7 +259,7 @@ fn keys_are_explained() {
     assert_snapshot!(hover("jobs:\n  build:\n    steps: [{run: {wh|en: always}}]"), @"
     **`when`** – a word
 
-    Whether the step runs after a failure: `on_success` (the default), `on_fail` or `always`.
+    Whether the step runs after a failure: `on_success`, `on_fail` or `always`. The default is `on_success`, but `always` for what keeps artifacts and test results.
 
     One of `on_success`, `on_fail`, `always`.
     ");

@@ -689,7 +689,7 @@ const NAME: KeySpec = key("name", Text, "What people know the step as.");
 const WHEN: KeySpec = key(
     "when",
     Word(STEP_WHEN),
-    "Whether the step runs after a failure: `on_success` (the default), `on_fail` or `always`.",
+    "Whether the step runs after a failure: `on_success`, `on_fail` or `always`. The default is `on_success`, but `always` for what keeps artifacts and test results.",
 );
 
 /// `run`.

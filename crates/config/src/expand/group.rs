@@ -9,7 +9,8 @@ use std::rc::Rc;
 use crate::keys::Place;
 use crate::read::{Entry, Key, Map, Node, Region, Value};
 
-use super::workflow::{Use, Uses, Workflows};
+use super::uses::{Use, Uses};
+use super::workflow::Workflows;
 use super::{Env, Expander};
 
 /// What a use of a group may have.

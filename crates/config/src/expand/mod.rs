@@ -19,6 +19,7 @@ mod step;
 mod substitute;
 mod text;
 mod unused;
+mod uses;
 mod values;
 mod workflow;
 

@@ -37,5 +37,6 @@ mod stories {
     mod telemetry;
     mod terminal;
     mod tokens;
+    mod turns;
     mod webhooks;
 }

@@ -195,7 +195,8 @@ async fn plan(shared: &Shared, pipeline: &Pipeline) -> Result<(Plan, String), No
             reason: nothing_runs(&left_out),
         }),
         Some(plan) => {
-            let plan = select(plan, &shared.settings.selection).map_err(NoPlan::users)?;
+            let mut plan = select(plan, &shared.settings.selection).map_err(NoPlan::users)?;
+            plan.succession = shared.settings.cancel_redundant.line(&pipeline.trigger);
             let mut warnings = support::warnings(&plan);
             let told = text(Severity::Warning);
             if !told.is_empty() {
@@ -290,6 +291,8 @@ async fn without_successes(
     of: PipelineId,
     mut plan: Plan,
 ) -> Result<Plan, StoreError> {
+    // Somebody wants an earlier commit's jobs again: that ends none of a later one's.
+    plan.succession = None;
     let went_well: HashSet<(String, String)> = shared
         .store
         .jobs_of(of)

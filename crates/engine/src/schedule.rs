@@ -204,7 +204,9 @@ impl Scheduler {
             }
         }
         while self.runs.len() < self.shared.settings.max_jobs {
-            match store.claim_job(self.runner, world.now()).await {
+            let most_of_project = self.shared.settings.max_jobs_per_project;
+            let claim = store.claim_job(self.runner, most_of_project, world.now());
+            match claim.await {
                 Ok(Some(claim)) => self.start(claim, Begin::Launch),
                 Ok(None) => break,
                 Err(error) => {

@@ -6,6 +6,8 @@ use std::time::Duration;
 use executor::Limits;
 use source::orbs::OrbFolders;
 
+use crate::RedundantBranches;
+
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What the engine can be told; the binary makes it from its settings.
@@ -17,6 +19,10 @@ pub struct EngineSettings {
     pub host: String,
     /// How many jobs run at once.
     pub max_jobs: usize,
+    /// How many jobs of one project run at once.
+    pub max_jobs_per_project: Option<u32>,
+    /// Of which branches a newer pipeline ends the earlier ones.
+    pub cancel_redundant: RedundantBranches,
     /// How many pipelines are prepared at once.
     pub max_preparations: usize,
     /// How many attempts a job gets if its machine or container is lost.
@@ -68,6 +74,8 @@ impl EngineSettings {
             jobs,
             host: "localhost".to_owned(),
             max_jobs: std::thread::available_parallelism().map_or(1, usize::from),
+            max_jobs_per_project: None,
+            cancel_redundant: RedundantBranches::default(),
             max_preparations: 4,
             max_attempts: 3,
             job_timeout: Duration::from_secs(5 * 60 * 60),

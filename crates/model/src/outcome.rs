@@ -119,7 +119,7 @@ pub enum CancelReason {
     },
     /// `popsicle run` was interrupted.
     Interrupted,
-    /// Of its concurrency group there is a newer one, which waits for none.
+    /// There is a newer one of its kind, which waits for none: of its concurrency group or its branch.
     Superseded {
         /// The newer one's pipeline.
         by: PipelineId,
@@ -241,10 +241,7 @@ impl fmt::Display for CancelReason {
             Self::Requested { by: None } => f.write_str("canceled on request"),
             Self::Interrupted => f.write_str("interrupted"),
             Self::Superseded { by } => {
-                write!(
-                    f,
-                    "superseded by pipeline {by}, which is of the same concurrency group"
-                )
+                write!(f, "superseded by pipeline {by}")
             }
         }
     }

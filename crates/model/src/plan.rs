@@ -17,6 +17,10 @@ pub struct Plan {
     /// Whether its jobs make the config that the pipeline goes on with (`setup: true`).
     #[serde(default, skip_serializing_if = "is_default")]
     pub setup: bool,
+    /// A pipeline with the same text here, of the same project, makes earlier ones redundant: each of its
+    /// workflows ends theirs of the same name, unless that has a `concurrency` of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub succession: Option<String>,
 }
 
 /// When a workflow runs by the clock.
@@ -58,6 +62,9 @@ pub struct WorkflowSpec {
     /// What keeps it from running beside others like it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<Concurrency>,
+    /// Of the jobs of a project that wait, those of a higher one are handed out first.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub priority: i16,
 }
 
 /// Only one of a group runs at a time in a project.
@@ -401,6 +408,7 @@ impl WorkflowSpec {
             jobs,
             max_auto_reruns: 0,
             concurrency: None,
+            priority: 0,
         }
     }
 }

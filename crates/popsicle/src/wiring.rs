@@ -173,6 +173,10 @@ pub fn orb_folders(settings: &Settings, first: Option<PathBuf>) -> OrbFolders {
 pub fn engine_settings(settings: &Settings, jobs: PathBuf) -> EngineSettings {
     EngineSettings {
         max_jobs: settings.max_jobs.get(),
+        max_jobs_per_project: settings
+            .max_jobs_per_project
+            .map(|most| u32::try_from(most).unwrap_or(u32::MAX)),
+        cancel_redundant: settings.cancel_redundant.value.clone(),
         max_preparations: settings.max_preparations.get(),
         max_attempts: settings.max_retries.saturating_add(1),
         job_timeout: settings.job_timeout.value,

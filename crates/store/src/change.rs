@@ -139,10 +139,9 @@ impl Change {
                 states[place] = advance(&states[place], event)?;
             }
             for ((spec, uuid), state) in workflow.jobs.iter().zip(&mut uuids).zip(states) {
-                let id = self.pipeline.id;
                 let member = job::insert(
                     self.write.connection(),
-                    (id, &workflow.name),
+                    (&self.pipeline, workflow),
                     (spec, *uuid),
                     state,
                     self.at,

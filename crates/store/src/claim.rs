@@ -18,25 +18,51 @@ pub struct Claim {
     pub pipeline: Pipeline,
 }
 
+/// Each project with a queued job is looked up by itself, so that a claim costs the same however long its
+/// queue is: SQLite has no other way to skip to an index's next project.
+const CLAIM: &str = concat!(
+    "WITH RECURSIVE waiting (repo) AS ( \
+       SELECT MIN(repo) FROM jobs WHERE status = 'queued' \
+       UNION ALL \
+       SELECT (SELECT MIN(repo) FROM jobs WHERE status = 'queued' AND repo > waiting.repo) \
+       FROM waiting WHERE waiting.repo IS NOT NULL), \
+     shares (repo, running) AS ( \
+       SELECT repo, (SELECT COUNT(*) FROM jobs WHERE status = 'running' AND repo = waiting.repo) \
+       FROM waiting WHERE repo IS NOT NULL) \
+     UPDATE jobs SET status = 'running', runner_id = $1 WHERE id = ( \
+       SELECT next.id FROM shares JOIN jobs AS next ON next.id = ( \
+         SELECT id FROM jobs WHERE status = 'queued' AND repo = shares.repo AND ",
+    turn::is_free!(),
+    "    ORDER BY priority DESC, queued_at, id LIMIT 1) \
+       WHERE EXISTS (SELECT 1 FROM runners WHERE runners.id = $1 AND active) \
+       AND ($2 IS NULL OR shares.running < $2) \
+       ORDER BY shares.running, next.queued_at, next.id LIMIT 1) \
+     RETURNING id, pipeline_id, spec",
+);
+
 impl Store {
-    /// Hands the longest-queued job whose turn it is to a runner, if there is one and the runner is active.
+    /// Hands a job whose turn it is to a runner, if there is one and the runner is active: of the project
+    /// that runs the fewest jobs, so that a long queue of one holds up no other; of its jobs the one with the
+    /// highest priority; of several such the longest-queued. A project that runs `most_of_project` jobs gets
+    /// no further one.
+    ///
     /// A job that can't be read is ended with an error, and the next one is handed out.
     ///
     /// # Errors
     /// Where the database can't be written.
-    pub async fn claim_job(&self, by: RunnerId, now: Timestamp) -> Result<Option<Claim>> {
+    pub async fn claim_job(
+        &self,
+        by: RunnerId,
+        most_of_project: Option<u32>,
+        now: Timestamp,
+    ) -> Result<Option<Claim>> {
         loop {
             let mut write = self.write().await?;
-            let claimed: Option<(i64, i64, String)> = sqlx::query_as(concat!(
-                "UPDATE jobs SET status = 'running', runner_id = $1 WHERE id = ( \
-                   SELECT id FROM jobs WHERE status = 'queued' \
-                   AND EXISTS (SELECT 1 FROM runners WHERE runners.id = $1 AND active) AND ",
-                turn::is_free!(),
-                " ORDER BY queued_at, id LIMIT 1) RETURNING id, pipeline_id, spec",
-            ))
-            .bind(by.0)
-            .fetch_optional(write.connection())
-            .await?;
+            let claimed: Option<(i64, i64, String)> = sqlx::query_as(CLAIM)
+                .bind(by.0)
+                .bind(most_of_project)
+                .fetch_optional(write.connection())
+                .await?;
             let Some((id, pipeline, spec)) = claimed else {
                 return Ok(None);
             };

@@ -2,12 +2,12 @@
 
 use model::{
     InvalidName, JobId, JobSpec, JobState, JobUuid, PipelineId, Readiness, Requirement, RunnerId,
-    Timestamp,
+    Timestamp, WorkflowSpec,
 };
 use sqlx::{Sqlite, SqliteConnection};
 
 use crate::page::List;
-use crate::{Page, Paged, Result, Store, StoreError, json};
+use crate::{Page, Paged, Pipeline, Result, Store, StoreError, json};
 
 /// One job of a pipeline.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -186,7 +186,7 @@ pub(crate) async fn members<'e>(
 /// Stores a new job of a pipeline's workflow.
 pub(crate) async fn insert(
     database: &mut SqliteConnection,
-    (pipeline, workflow): (PipelineId, &str),
+    (pipeline, workflow): (&Pipeline, &WorkflowSpec),
     (spec, uuid): (&JobSpec, JobUuid),
     state: JobState,
     now: Timestamp,
@@ -194,12 +194,12 @@ pub(crate) async fn insert(
     let columns = Columns::of(&state);
     let id: i64 = sqlx::query_scalar(
         "INSERT INTO jobs (uuid, pipeline_id, workflow, job_name, requires, readiness, spec, \
-         created_at, status, state, queued_at, start_time, end_time) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING id",
+         created_at, status, state, queued_at, start_time, end_time, repo, priority) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) RETURNING id",
     )
     .bind(uuid.to_string())
-    .bind(pipeline.0)
-    .bind(workflow)
+    .bind(pipeline.id.0)
+    .bind(&workflow.name)
     .bind(&spec.name)
     .bind(json::write(&spec.requires))
     .bind(code_of(Readiness::of(&spec.kind)))
@@ -210,14 +210,16 @@ pub(crate) async fn insert(
     .bind(columns.queued_at)
     .bind(columns.start_time)
     .bind(columns.end_time)
+    .bind(pipeline.trigger.repo.as_str())
+    .bind(workflow.priority)
     .fetch_one(database)
     .await?;
     Ok(Member {
         job: Job {
             id: JobId(id),
             uuid,
-            pipeline,
-            workflow: workflow.to_owned(),
+            pipeline: pipeline.id,
+            workflow: workflow.name.clone(),
             name: spec.name.clone(),
             requires: spec
                 .requires

@@ -80,10 +80,16 @@ pub(crate) async fn insert(
         }
         None => (trigger.repo.to_string(), EVERYWHERE.to_owned()),
     };
+    // Neither has a space: no group that a config names is among these.
+    let succession = plan.succession.as_ref();
+    let succession = succession.map(|line| format!("{project} {line}"));
     for workflow in &plan.workflows {
-        if let Some(concurrency) = &workflow.concurrency {
-            let cancels = concurrency.cancel_in_progress;
-            let group = (project.as_str(), &*concurrency.group, cancels);
+        let group = match (&workflow.concurrency, &succession) {
+            (Some(own), _) => Some((project.as_str(), &*own.group, own.cancel_in_progress)),
+            (None, Some(line)) => Some((line.as_str(), &*workflow.name, true)),
+            (None, None) => None,
+        };
+        if let Some(group) = group {
             insert_one(database, (pipeline, workflow, ""), group).await?;
         }
         for job in &workflow.jobs {

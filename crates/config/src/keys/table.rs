@@ -318,6 +318,11 @@ pub(crate) const WORKFLOW: &[KeySpec] = &[
         "Which workflows must not run at the same time. Popsicle's own key.",
     ),
     key(
+        "priority",
+        Number,
+        "Of the jobs of a project that wait, those with a higher one go first; 0 by default. Popsicle's own key.",
+    ),
+    key(
         "paths",
         Map(Place::Paths),
         "The files that have to change for the workflow to run, as patterns (`docs/**`). Popsicle's own key.",

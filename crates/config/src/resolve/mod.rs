@@ -227,6 +227,7 @@ impl<'c> Resolver<'c, '_> {
         let mut spec = WorkflowSpec::new(&stanza.name.text, jobs);
         spec.max_auto_reruns = stanza.max_auto_reruns;
         spec.concurrency = stanza.concurrency.clone();
+        spec.priority = stanza.priority;
         self.outcome.workflows.push(Resolved {
             spec,
             region: stanza.name.region,

@@ -68,6 +68,7 @@ pub(crate) struct WorkflowStanza {
     pub(crate) schedules: Vec<ScheduleStanza>,
     pub(crate) max_auto_reruns: u32,
     pub(crate) concurrency: Option<Concurrency>,
+    pub(crate) priority: i16,
     pub(crate) paths: Option<PathFilter>,
 }
 

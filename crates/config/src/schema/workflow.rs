@@ -95,6 +95,7 @@ fn workflow(entry: &Entry, reader: &mut Reader<'_>) -> Option<WorkflowStanza> {
         schedules: Vec::new(),
         max_auto_reruns: 0,
         concurrency: None,
+        priority: 0,
         paths: None,
     };
     for Entry { key, value } in map.iter() {
@@ -106,6 +107,7 @@ fn workflow(entry: &Entry, reader: &mut Reader<'_>) -> Option<WorkflowStanza> {
                 stanza.max_auto_reruns = reruns(key, value, reader).unwrap_or(0);
             }
             "concurrency" => stanza.concurrency = concurrency(key, value, reader),
+            "priority" => stanza.priority = priority(key, value, reader).unwrap_or(0),
             "paths" => stanza.paths = Some(paths(key, value, reader)),
             _ => reader.unknown_key(key, "a workflow", Place::Workflow, UnknownKeys::Refused),
         }
@@ -250,6 +252,20 @@ fn concurrency(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Option<Concu
             .and_then(|entry| reader.boolean(&entry.key, &entry.value))
             .unwrap_or(false),
     })
+}
+
+fn priority(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Option<i16> {
+    const MOST: i16 = 100;
+    let text = value.as_text().unwrap_or_default().trim();
+    match text.parse::<i16>() {
+        Ok(number) if number.abs() <= MOST => Some(number),
+        _ if is_unknown(text) => None,
+        _ => {
+            let range = format!("a whole number from -{MOST} to {MOST}");
+            reader.wrong_type(key, value, &range);
+            None
+        }
+    }
 }
 
 fn tell_no_jobs(workflow: &Key, reader: &mut Reader<'_>) {

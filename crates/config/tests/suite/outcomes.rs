@@ -57,6 +57,27 @@ fn on(git_ref: GitRef) -> TriggerValues {
 }
 
 #[test]
+fn a_priority_is_a_small_whole_number() {
+    let with = |priority: &str| {
+        let text = format!(
+            "version: 2.1\njobs: {{a: {{machine: true, steps: [checkout]}}}}\n\
+             workflows: {{w: {{priority: {priority}, jobs: [a]}}}}"
+        );
+        compile(&[file("ci.yml", &text)], &Inputs::default())
+    };
+    for (written, read) in [("-100", -100), ("0", 0), ("'7'", 7)] {
+        let plan = with(written).plan.unwrap();
+        assert_eq!(plan.workflows[0].priority, read);
+    }
+    for wrong in ["101", "high", "1.5", "[1]"] {
+        let compiled = with(wrong);
+        assert!(compiled.plan.is_none(), "{wrong}");
+        let told = compiled.diagnostics[0].to_string();
+        assert!(told.contains("a whole number from -100 to 100"), "{told}");
+    }
+}
+
+#[test]
 fn what_lets_in_and_what_leaves_out_is_told() {
     let told: Vec<String> = [
         GitRef::Branch("main".to_owned()),

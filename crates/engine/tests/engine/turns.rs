@@ -60,7 +60,7 @@ async fn a_newer_workflow_ends_what_runs_and_what_waits() {
         .push(&grouped("third", ", cancel-in-progress: true"))
         .await;
     assert_eq!(ci.settled(third).await, "third success\n");
-    let why = "superseded by pipeline 3, which is of the same concurrency group";
+    let why = "superseded by pipeline 3";
     assert_eq!(ci.settled(first).await, format!("first canceled: {why}\n"));
     assert_eq!(
         ci.settled(second).await,

@@ -19,6 +19,7 @@ use std::ops::Deref;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use engine::RedundantBranches;
 use forge::{Secret, Token};
 use url::{Host, Url};
 
@@ -76,6 +77,10 @@ pub struct Settings {
     pub docker_host: Option<Sourced<String>>,
     /// How many jobs may run at once.
     pub max_jobs: Sourced<NonZeroUsize>,
+    /// How many jobs of one project may run at once.
+    pub max_jobs_per_project: Sourced<Option<u64>>,
+    /// Of which branches newer pipelines end earlier ones.
+    pub cancel_redundant: Sourced<RedundantBranches>,
     /// How many pipelines are prepared at once.
     pub max_preparations: Sourced<NonZeroUsize>,
     /// How often a lost job is tried again.
@@ -237,6 +242,12 @@ impl Settings {
                     .map(|host| (host.value.clone(), &host.source)),
             ),
             plain!(MAX_JOBS, max_jobs),
+            plain!(
+                MAX_JOBS_PER_PROJECT,
+                max_jobs_per_project,
+                limit(self.max_jobs_per_project.map(|count| count.to_string()))
+            ),
+            plain!(CANCEL_REDUNDANT, cancel_redundant),
             plain!(MAX_PREPARATIONS, max_preparations),
             plain!(MAX_RETRIES, max_retries),
             plain!(

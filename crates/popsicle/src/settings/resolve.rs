@@ -92,6 +92,10 @@ fn resolve(sources: &Sources<'_>) -> Result<Settings, SettingsError> {
         max_jobs: sources.or(&table::MAX_JOBS, value::at_least_one, || {
             std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
         })?,
+        max_jobs_per_project: sources.value(&table::MAX_JOBS_PER_PROJECT, |text| {
+            value::limit(text, value::jobs)
+        })?,
+        cancel_redundant: sources.value(&table::CANCEL_REDUNDANT, value::redundant_branches)?,
         max_preparations: sources.value(&table::MAX_PREPARATIONS, value::at_least_one)?,
         max_retries: sources.value(&table::MAX_RETRIES, value::count)?,
         reconcile_interval: sources.value(&table::RECONCILE_INTERVAL, value::duration)?,

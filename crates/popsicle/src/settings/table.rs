@@ -336,6 +336,26 @@ table! {
         help: "How many jobs may run at once",
         default: Default::Derived("one a core"),
     };
+    /// How many jobs of one project run at once.
+    MAX_JOBS_PER_PROJECT = Row {
+        name: "max_jobs_per_project",
+        flag: Some("max-jobs-per-project"),
+        env: &[same("POPSICLE_MAX_JOBS_PER_PROJECT")],
+        scope: Scope::Serve,
+        value_name: Some("N"),
+        help: "How many jobs of one project may run at once, or none for no limit but the server's",
+        default: Default::Text("none"),
+    };
+    /// Of which branches newer pipelines end earlier ones.
+    CANCEL_REDUNDANT = Row {
+        name: "cancel_redundant",
+        flag: Some("cancel-redundant"),
+        env: &[same("POPSICLE_CANCEL_REDUNDANT")],
+        scope: Scope::Serve,
+        value_name: Some("PATTERNS"),
+        help: "Of which branches a push cancels what still runs for earlier ones: none, or patterns such as *,!main",
+        default: Default::Text("none"),
+    };
     /// How many pipelines are prepared at once.
     MAX_PREPARATIONS = Row {
         name: "max_preparations",

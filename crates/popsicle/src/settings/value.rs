@@ -8,6 +8,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use engine::RedundantBranches;
 use forge::Secret;
 use jiff::SignedDuration;
 use store::Keyring;
@@ -128,6 +129,12 @@ pub fn duration(text: &str) -> Result<Duration, Expected> {
     }
 }
 
+/// Patterns of branches.
+pub fn redundant_branches(text: &str) -> Result<RedundantBranches, Expected> {
+    text.parse()
+        .map_err(|_| "none, or patterns of branches such as `*,!main`".to_owned())
+}
+
 /// A whole number of milliseconds, as the canonical duration.
 pub fn milliseconds(text: &str) -> Result<String, Expected> {
     match text.parse::<u64>() {
@@ -183,6 +190,14 @@ pub fn pids(text: &str) -> Result<u64, Expected> {
     match text.parse() {
         Ok(pids @ 16..) => Ok(pids),
         Ok(_) | Err(_) => Err("a whole number from 16 up".into()),
+    }
+}
+
+/// A number of jobs.
+pub fn jobs(text: &str) -> Result<u64, Expected> {
+    match text.parse() {
+        Ok(jobs @ 1..) => Ok(jobs),
+        Ok(0) | Err(_) => Err("a whole number from 1 up".into()),
     }
 }
 

@@ -53,7 +53,12 @@ async fn jobs_are_claimed_in_the_order_in_which_they_were_queued() {
     .await;
     planned(&world.store, push("b"), &plan(vec![job("b1", &[])]), 20).await;
 
-    let first = world.store.claim_job(runner, t(30)).await.unwrap().unwrap();
+    let first = world
+        .store
+        .claim_job(runner, None, t(30))
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(first.job.name, "a1");
     assert_eq!(first.pipeline.status, Status::Running);
     assert_eq!(first.spec, job("a1", &[]));
@@ -66,7 +71,7 @@ async fn jobs_are_claimed_in_the_order_in_which_they_were_queued() {
     assert_eq!(
         world
             .store
-            .claim_job(runner, t(32))
+            .claim_job(runner, None, t(32))
             .await
             .unwrap()
             .unwrap()
@@ -77,7 +82,7 @@ async fn jobs_are_claimed_in_the_order_in_which_they_were_queued() {
     assert_eq!(
         world
             .store
-            .claim_job(runner, t(32))
+            .claim_job(runner, None, t(32))
             .await
             .unwrap()
             .unwrap()
@@ -85,7 +90,10 @@ async fn jobs_are_claimed_in_the_order_in_which_they_were_queued() {
             .name,
         "a2"
     );
-    assert_eq!(world.store.claim_job(runner, t(32)).await.unwrap(), None);
+    assert_eq!(
+        world.store.claim_job(runner, None, t(32)).await.unwrap(),
+        None
+    );
     let running = world.store.running_jobs(runner, t(99)).await.unwrap();
     let names: Vec<_> = running
         .iter()
@@ -110,9 +118,16 @@ async fn only_an_active_runner_is_given_jobs() {
     };
     world.store.update_runner(other.id, &patch).await.unwrap();
     planned(&world.store, push("a"), &plan(vec![job("build", &[])]), 10).await;
-    assert_eq!(world.store.claim_job(other.id, t(20)).await.unwrap(), None);
     assert_eq!(
-        world.store.claim_job(RunnerId(99), t(20)).await.unwrap(),
+        world.store.claim_job(other.id, None, t(20)).await.unwrap(),
+        None
+    );
+    assert_eq!(
+        world
+            .store
+            .claim_job(RunnerId(99), None, t(20))
+            .await
+            .unwrap(),
         None
     );
 
@@ -123,7 +138,7 @@ async fn only_an_active_runner_is_given_jobs() {
     world.store.update_runner(other.id, &patch).await.unwrap();
     let claim = world
         .store
-        .claim_job(other.id, t(21))
+        .claim_job(other.id, None, t(21))
         .await
         .unwrap()
         .unwrap();
@@ -147,7 +162,7 @@ async fn each_execution_is_an_attempt() {
     let (pipeline, jobs) =
         planned(&world.store, push("a"), &plan(vec![job("build", &[])]), 10).await;
     let id = jobs[0].id;
-    world.store.claim_job(runner, t(20)).await.unwrap();
+    world.store.claim_job(runner, None, t(20)).await.unwrap();
     let retries = world.store.retries_of(&[pipeline.id]).await.unwrap();
     assert!(retries.is_empty(), "{retries:?}");
     world.store.set_executor(id, 1, "native").await.unwrap();
@@ -162,7 +177,7 @@ async fn each_execution_is_an_attempt() {
         .advance_job(id, JobEvent::Lose { at: t(25) })
         .await
         .unwrap();
-    world.store.claim_job(runner, t(30)).await.unwrap();
+    world.store.claim_job(runner, None, t(30)).await.unwrap();
     let late = world.store.set_executor(id, 1, "docker").await.unwrap_err();
     assert_eq!(
         late.to_string(),
@@ -210,7 +225,7 @@ async fn steps_go_forward_only_and_each_change_is_told_once() {
         matches!(early, Err(StoreError::NotRunning { .. })),
         "{early:?}"
     );
-    world.store.claim_job(runner, t(20)).await.unwrap();
+    world.store.claim_job(runner, None, t(20)).await.unwrap();
     let before = world.store.last_event().await.unwrap();
 
     let first = [running(0, 21, 10), ended(0, 21, 22, 0), running(1, 22, 100)];
@@ -314,7 +329,7 @@ async fn a_step_ends_with_its_attempt() {
         planned(&world.store, push("a"), &plan(vec![job("build", &[])]), 10).await;
         let id = world
             .store
-            .claim_job(runner, t(20))
+            .claim_job(runner, None, t(20))
             .await
             .unwrap()
             .unwrap()
@@ -359,7 +374,7 @@ async fn a_running_job_is_canceled_when_its_runner_says_so() {
     let (pipeline, _) = planned(&world.store, push("a"), &jobs, 10).await;
     let id = world
         .store
-        .claim_job(runner, t(20))
+        .claim_job(runner, None, t(20))
         .await
         .unwrap()
         .unwrap()

@@ -64,7 +64,7 @@ async fn a_job_is_claimed_once() {
         let store = stores[claimer % 2].clone();
         claimers.spawn(async move {
             let mut claimed = Vec::new();
-            while let Some(claim) = store.claim_job(runner, t(9)).await.unwrap() {
+            while let Some(claim) = store.claim_job(runner, None, t(9)).await.unwrap() {
                 claimed.push(claim.job.id.0);
             }
             claimed
@@ -109,7 +109,7 @@ async fn events_are_told_in_the_order_in_which_they_are_stored() {
     for _ in 0..8 {
         let store = world.store.clone();
         runs.spawn(async move {
-            while let Some(claim) = store.claim_job(runner, t(4)).await.unwrap() {
+            while let Some(claim) = store.claim_job(runner, None, t(4)).await.unwrap() {
                 let finish = JobEvent::Finish {
                     outcome: Outcome::Success,
                     at: t(5),

@@ -229,7 +229,7 @@ impl History {
                 agree(&ended, &self.model.end_preparation(id, outcome));
             }
             Op::ClaimJob => {
-                let claimed = store.claim_job(self.runner, now).await.unwrap();
+                let claimed = store.claim_job(self.runner, None, now).await.unwrap();
                 let expected = self.model.claim_job(self.runner);
                 assert_eq!(
                     claimed.as_ref().map(|claim| claim.job.id),

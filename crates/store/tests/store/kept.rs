@@ -15,7 +15,7 @@ fn blob(seed: u8, bytes: u64) -> Blob {
 
 /// Claims the next job, and lets it keep what `keep` does before it ends in success.
 async fn run(store: &Store, runner: RunnerId, keep: impl AsyncFnOnce(JobId)) -> String {
-    let claim = store.claim_job(runner, t(50)).await.unwrap().unwrap();
+    let claim = store.claim_job(runner, None, t(50)).await.unwrap().unwrap();
     keep(claim.job.id).await;
     let finish = JobEvent::Finish {
         outcome: Outcome::Success,
@@ -32,7 +32,7 @@ async fn running(world: &World) -> JobId {
         .await
         .unwrap();
     planned(&world.store, push("a"), &plan(vec![job("a", &[])]), 10).await;
-    let claim = world.store.claim_job(runner, t(20)).await.unwrap();
+    let claim = world.store.claim_job(runner, None, t(20)).await.unwrap();
     claim.unwrap().job.id
 }
 
@@ -314,7 +314,7 @@ async fn what_is_old_is_dropped_and_nothing_else() {
     store.add_cache(&cache, t(20)).await.unwrap();
     store.find_cache(&cache.repo, "", "k", t(60)).await.unwrap();
     // This one still runs, however old.
-    let claim = store.claim_job(runner, t(50)).await.unwrap().unwrap();
+    let claim = store.claim_job(runner, None, t(50)).await.unwrap().unwrap();
     let own = [("own".to_owned(), blob(4, 1))];
     store.add_artifacts(claim.job.id, 1, 0, &own).await.unwrap();
 

@@ -214,7 +214,7 @@ async fn run(store: &Store, repo: &str, start: Timestamp, millis: i64, outcome: 
     let at = start.as_millis();
     planned(store, push(repo), &plan(vec![job("build", &[])]), at - 1).await;
     let id = store
-        .claim_job(runner, start)
+        .claim_job(runner, None, start)
         .await
         .unwrap()
         .unwrap()

@@ -18,6 +18,7 @@ mod repos;
 mod retries;
 mod runners;
 mod secrets;
+mod shares;
 mod tokens;
 mod turns;
 mod unreadable;

@@ -171,9 +171,21 @@ impl Model {
             | JobState::Running { .. }
             | JobState::Ended { .. } => None,
         };
+        let repo = |place: usize| {
+            let pipeline = self.jobs[place].pipeline;
+            let of = |known: &&ModelPipeline| known.id == pipeline;
+            &self.pipelines.iter().find(of).unwrap().trigger.repo
+        };
+        let share = |place: &usize| {
+            let runs = |other: &usize| {
+                let state = &self.jobs[*other].state;
+                matches!(state, JobState::Running { .. }) && repo(*other) == repo(*place)
+            };
+            (0..self.jobs.len()).filter(runs).count()
+        };
         let place = (0..self.jobs.len())
             .filter(|place| since(place).is_some())
-            .min_by_key(since)?;
+            .min_by_key(|place| (share(place), since(place)))?;
         let at = self.now;
         self.apply(place, JobEvent::Claim { by, at }).unwrap();
         Some(place)

@@ -189,7 +189,12 @@ async fn deleting_a_pipeline_takes_all_that_is_its() {
     let trigger = crate::world::delivered_push("a", "x");
     let plan = crate::world::plan(vec![crate::world::job("build", &[])]);
     crate::world::planned(&world.store, trigger, &plan, 1).await;
-    world.store.claim_job(runner, t(9)).await.unwrap().unwrap();
+    world
+        .store
+        .claim_job(runner, None, t(9))
+        .await
+        .unwrap()
+        .unwrap();
     let mut connection = raw(&world.folder.path().join("popsicle.db")).await;
     sqlx::query("DELETE FROM pipelines")
         .execute(&mut connection)

@@ -33,7 +33,7 @@ async fn run(store: &Store, now: i64) -> JobId {
         .unwrap();
     planned(store, told_push("a"), &plan(vec![job("build", &[])]), now).await;
     let id = store
-        .claim_job(runner, t(now + 5))
+        .claim_job(runner, None, t(now + 5))
         .await
         .unwrap()
         .unwrap()
@@ -157,7 +157,7 @@ async fn several_workflows_are_told_of_each_by_itself() {
         store.report_delivered(report.id, t(100)).await.unwrap();
     }
     let test = store
-        .claim_job(runner, t(101))
+        .claim_job(runner, None, t(101))
         .await
         .unwrap()
         .unwrap()
@@ -245,7 +245,11 @@ async fn a_row_that_cannot_be_read_holds_up_nobody_else() {
         .ensure_local_runner("localhost", 1, t(102))
         .await
         .unwrap();
-    let claim = store.claim_job(runner, t(103)).await.unwrap().unwrap();
+    let claim = store
+        .claim_job(runner, None, t(103))
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(claim.pipeline.id.0, 1);
     let due = due(store, 104).await;
     assert_eq!(due[1].status.description, "running");

@@ -11,7 +11,7 @@ use store::{Job, StoreError};
 use crate::world::{World, due, job, plan, planned, t, told_push};
 
 async fn claim(world: &World, runner: RunnerId, now: i64) -> Job {
-    let claim = world.store.claim_job(runner, t(now)).await.unwrap();
+    let claim = world.store.claim_job(runner, None, t(now)).await.unwrap();
     claim.expect("a job is queued").job
 }
 

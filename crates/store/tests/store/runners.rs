@@ -135,7 +135,7 @@ async fn a_busy_runner_is_not_removed_and_its_attempts_outlive_it() {
     planned(&world.store, push("a"), &plan(vec![job("build", &[])]), 10).await;
     let id = world
         .store
-        .claim_job(runner.id, t(20))
+        .claim_job(runner.id, None, t(20))
         .await
         .unwrap()
         .unwrap()

@@ -2,7 +2,7 @@
 
 use model::{
     CancelReason, Concurrency, JobEvent, JobKind, JobSpec, Outcome, Plan, PullRequest, RunnerId,
-    Status, Trigger,
+    Status, Trigger, WorkflowSpec,
 };
 use store::{Job, Store};
 
@@ -33,7 +33,7 @@ async fn runner(store: &Store) -> RunnerId {
 /// The next job that may run, if one may.
 async fn next(store: &Store, now: i64) -> Option<Job> {
     let runner = runner(store).await;
-    let claim = store.claim_job(runner, t(now)).await.unwrap();
+    let claim = store.claim_job(runner, None, t(now)).await.unwrap();
     claim.map(|claim| claim.job)
 }
 
@@ -54,21 +54,21 @@ async fn one_workflow_of_a_group_runs_at_a_time_in_order() {
     let third = of(push("x"), 30).await;
     let other = of(push("y"), 40).await;
     let store = &world.store;
-    let a = next(store, 50).await.unwrap();
-    let b = next(store, 51).await.unwrap();
-    assert_eq!((a.pipeline, b.pipeline), (first, first));
-    // Another project's group is another one.
-    for _ in 0..2 {
-        assert_eq!(next(store, 52).await.unwrap().pipeline, other);
+    let mut jobs = Vec::new();
+    while let Some(job) = next(store, 50).await {
+        jobs.push(job);
     }
-    assert_eq!(next(store, 53).await, None);
-    end(store, &a, Outcome::Success, 60).await;
+    // Another project's group is another one.
+    let pipelines: Vec<_> = jobs.iter().map(|job| job.pipeline).collect();
+    assert_eq!(pipelines, [first, other, first, other]);
+    let (a, b) = (&jobs[0], &jobs[2]);
+    end(store, a, Outcome::Success, 60).await;
     assert_eq!(next(store, 61).await, None, "the first has not ended");
 
     world.crash().await;
     let store = &world.store;
     assert_eq!(next(store, 62).await, None);
-    end(store, &b, Outcome::Success, 63).await;
+    end(store, b, Outcome::Success, 63).await;
     let a = next(store, 64).await.unwrap();
     assert_eq!(a.pipeline, second);
     // What is canceled while it waits or runs gives way.
@@ -122,6 +122,43 @@ async fn a_newer_workflow_ends_older_ones_if_it_says_so() {
     );
     assert_eq!(next(store, 71).await.unwrap().pipeline, third.id);
     assert_eq!(store.cancel_superseded(t(80)).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_succession_ends_the_workflows_of_that_name_that_have_no_group() {
+    let world = World::new().await;
+    let store = &world.store;
+    let pushed = async |succession: Option<&str>, now| {
+        let own = Concurrency {
+            group: "deploy".into(),
+            cancel_in_progress: false,
+        };
+        let mut plan = Plan::from(vec![
+            WorkflowSpec::new("test", vec![job("test", &[])]),
+            WorkflowSpec {
+                concurrency: Some(own),
+                ..WorkflowSpec::new("deploy", vec![job("deploy", &[])])
+            },
+        ]);
+        plan.succession = succession.map(str::to_owned);
+        planned(store, push("x"), &plan, now).await.0.id
+    };
+    let first = pushed(Some("push a"), 10).await;
+    let other = pushed(Some("push b"), 20).await;
+    let rerun = pushed(None, 30).await;
+    assert_eq!(store.cancel_superseded(t(35)).await.unwrap(), []);
+    let newer = pushed(Some("push a"), 40).await;
+    store.cancel_superseded(t(50)).await.unwrap();
+    let statuses = async |id| {
+        let jobs = store.jobs_of(id).await.unwrap();
+        let statuses = jobs.iter().map(|job| job.state.status());
+        <[Status; 2]>::try_from(statuses.collect::<Vec<_>>()).unwrap()
+    };
+    use Status::{Canceled, Queued};
+    assert_eq!(statuses(first).await, [Canceled, Queued]);
+    for id in [other, rerun, newer] {
+        assert_eq!(statuses(id).await, [Queued, Queued]);
+    }
 }
 
 #[tokio::test]

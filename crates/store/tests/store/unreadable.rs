@@ -42,7 +42,12 @@ async fn a_queued_job_whose_spec_can_not_be_read_ends_and_the_next_is_claimed() 
     let (pipeline, jobs) = planned(&world.store, push("a"), &jobs, 1).await;
     by_hand(&world, "UPDATE jobs SET spec = '{' WHERE job_name = 'bad'").await;
 
-    let claim = world.store.claim_job(runner, t(10)).await.unwrap().unwrap();
+    let claim = world
+        .store
+        .claim_job(runner, None, t(10))
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(claim.job.name, "good");
     let bad = world.store.job(jobs[0].id).await.unwrap();
     assert_eq!(bad.state.status(), Status::Error);
@@ -83,9 +88,12 @@ async fn a_pipeline_that_can_not_be_taken_up_ends_whatever_is_wrong_with_it() {
         planned(&world.store, push("b"), &plan(vec![job("good", &[])]), 5).await;
         by_hand(&world, wrong).await;
 
-        let claim = world.store.claim_job(runner, t(10)).await.unwrap();
+        let claim = world.store.claim_job(runner, None, t(10)).await.unwrap();
         assert_eq!(claim.unwrap().job.name, "good", "{wrong}");
-        assert_eq!(world.store.claim_job(runner, t(11)).await.unwrap(), None);
+        assert_eq!(
+            world.store.claim_job(runner, None, t(11)).await.unwrap(),
+            None
+        );
         let told = events(&world.store).await;
         let ended = told.iter().find_map(|event| match &event.body {
             EventBody::Pipeline {
@@ -123,7 +131,12 @@ async fn a_running_job_that_can_not_be_read_ends_and_the_others_are_found() {
         planned(&world.store, push("a"), &plan(vec![job("bad", &[])]), 1).await;
         planned(&world.store, push("b"), &plan(vec![job("good", &[])]), 5).await;
         for _ in 0..2 {
-            world.store.claim_job(runner, t(10)).await.unwrap().unwrap();
+            world
+                .store
+                .claim_job(runner, None, t(10))
+                .await
+                .unwrap()
+                .unwrap();
         }
         by_hand(&world, wrong).await;
 
@@ -161,7 +174,12 @@ async fn the_end_of_a_job_whose_neighbour_can_not_be_read_ends_them_all() {
     let runner = runner(&world).await;
     let jobs = plan(vec![job("a", &[]), job("b", &["a"])]);
     planned(&world.store, push("a"), &jobs, 1).await;
-    let claim = world.store.claim_job(runner, t(5)).await.unwrap().unwrap();
+    let claim = world
+        .store
+        .claim_job(runner, None, t(5))
+        .await
+        .unwrap()
+        .unwrap();
     by_hand(&world, "UPDATE jobs SET state = '{' WHERE job_name = 'b'").await;
     let finish = JobEvent::Finish {
         outcome: Outcome::Success,

@@ -27,6 +27,8 @@ pub struct EngineSettings {
     pub max_preparations: usize,
     /// How many attempts a job gets if its machine or container is lost.
     pub max_attempts: u32,
+    /// How long a job waits for its second attempt where what runs jobs failed; longer for each further one.
+    pub retry_pause: Duration,
     /// How long one attempt may take.
     pub job_timeout: Duration,
     /// How much output one attempt may write, in bytes.
@@ -78,6 +80,7 @@ impl EngineSettings {
             cancel_redundant: RedundantBranches::default(),
             max_preparations: 4,
             max_attempts: 3,
+            retry_pause: Duration::from_secs(2),
             job_timeout: Duration::from_secs(5 * 60 * 60),
             log_limit_bytes: 512 << 20,
             step_storage_limit_bytes: 10 << 30,

@@ -56,8 +56,18 @@ pub(crate) enum Begin {
 enum Ending {
     /// The job is over.
     Outcome(Outcome),
-    /// The machine or the container was lost; the job may have another attempt.
-    Lost(String),
+    /// By no fault of the job's: what runs it was lost or let us down. The job may have another attempt.
+    Lost(Fault),
+}
+
+impl Ending {
+    /// The container is gone, or never was.
+    fn gone(why: impl Into<String>) -> Self {
+        Self::Lost(Fault {
+            kind: FaultKind::Lost,
+            message: why.into(),
+        })
+    }
 }
 
 /// Runs one attempt to its end and stores how it ended.
@@ -99,7 +109,7 @@ pub(crate) async fn attempt(
             (Some(executor), ending.unwrap_or_else(Problem::into_ending))
         }
         // It never got as far as a container.
-        Ok(None) => (None, Ending::Lost("it was never started".to_owned())),
+        Ok(None) => (None, Ending::gone("it was never started")),
         Err(Problem::Store(error)) if begin == Begin::TakeUp => {
             // Its container may run well. The next sweep takes it up.
             tracing::error!(error = chain(&error), "could not take the job up");
@@ -112,9 +122,32 @@ pub(crate) async fn attempt(
         }
         Err(problem) => (None, problem.into_ending()),
     };
-    run.store(ending).await;
-    if let Err(error) = run.clean_up(executor.as_deref()).await {
-        tracing::warn!(error = chain(&*error), "could not clean up after the job");
+    match ending {
+        Ending::Lost(fault) if run.may_retry() => {
+            // Another attempt must not run beside what is left of this one.
+            let cleaned = run.clean_up(executor.as_deref()).await;
+            let ending = match cleaned {
+                Ok(()) => {
+                    run.pause_before_retry(&fault).await;
+                    Ending::Lost(fault)
+                }
+                Err(error) => {
+                    tracing::warn!(error = chain(&*error), "could not clean up after the job");
+                    if fault.kind == FaultKind::Lost {
+                        Ending::Lost(fault)
+                    } else {
+                        Ending::Outcome(Outcome::Error(fault))
+                    }
+                }
+            };
+            run.store(ending).await;
+        }
+        Ending::Outcome(_) | Ending::Lost(_) => {
+            run.store(ending).await;
+            if let Err(error) = run.clean_up(executor.as_deref()).await {
+                tracing::warn!(error = chain(&*error), "could not clean up after the job");
+            }
+        }
     }
 }
 
@@ -160,18 +193,21 @@ impl Problem {
             Self::Start(message) | Self::Executor(ExecutorError::Rejected(message)) => {
                 Ending::Outcome(Outcome::Failure(Failure::Start { message }))
             }
-            Self::Executor(error @ ExecutorError::Vanished) => Ending::Lost(error.to_string()),
+            Self::Executor(error @ ExecutorError::Vanished) => Ending::gone(error.to_string()),
             Self::Executor(
                 error @ (ExecutorError::Unavailable { .. } | ExecutorError::Io { .. }),
-            ) => fault(FaultKind::Executor, chain(&error)),
+            ) => Ending::Lost(Fault {
+                kind: FaultKind::Executor,
+                message: chain(&error),
+            }),
             Self::Store(error) => fault(
                 FaultKind::Storage,
                 format!("could not store the job's log: {}", chain(&error)),
             ),
-            Self::Dir(error) => fault(
-                FaultKind::Storage,
-                format!("could not make the job's folder: {error}"),
-            ),
+            Self::Dir(error) => Ending::Lost(Fault {
+                kind: FaultKind::Storage,
+                message: format!("could not make the job's folder: {error}"),
+            }),
             Self::Secrets(message) => fault(FaultKind::Storage, message),
             Self::Gone(executor) => fault(
                 FaultKind::Executor,
@@ -555,28 +591,41 @@ impl Run<'_> {
             .map_err(|panic| Problem::Dir(io::Error::other(panic)))?
     }
 
+    /// Whether a job that is lost gets another attempt.
+    fn may_retry(&self) -> bool {
+        self.dir.key().attempt < self.shared.settings.max_attempts
+    }
+
+    /// What let us down may be on its way up again: waits longer each time, unless the job is not wanted
+    /// any more.
+    async fn pause_before_retry(&self, fault: &Fault) {
+        // The next container of a job whose own was lost can start at once.
+        if fault.kind == FaultKind::Lost {
+            return;
+        }
+        let pause = self.shared.settings.retry_pause * self.dir.key().attempt;
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+
     /// Stores how it ended, however long that takes.
     async fn store(&self, ending: Ending) {
-        let (job, attempt) = (self.claim.job.id, self.dir.key().attempt);
+        let job = self.claim.job.id;
         let event = |at| match &ending {
             Ending::Outcome(outcome) => JobEvent::Finish {
                 outcome: outcome.clone(),
                 at,
             },
-            Ending::Lost(_) if attempt < self.shared.settings.max_attempts => JobEvent::Lose { at },
-            Ending::Lost(why) => {
-                let fault = Fault {
-                    kind: FaultKind::Lost,
-                    message: why.clone(),
-                };
-                JobEvent::Finish {
-                    outcome: Outcome::Error(fault),
-                    at,
-                }
-            }
+            Ending::Lost(_) if self.may_retry() => JobEvent::Lose { at },
+            Ending::Lost(fault) => JobEvent::Finish {
+                outcome: Outcome::Error(fault.clone()),
+                at,
+            },
         };
-        if let Ending::Lost(why) = &ending {
-            tracing::warn!(why, "attempt lost");
+        if let Ending::Lost(fault) = &ending {
+            tracing::warn!(why = fault.message, "attempt lost");
         }
         let at = self.shared.world.now();
         let mut stored = self.shared.store.advance_job(job, event(at)).await;

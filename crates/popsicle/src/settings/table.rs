@@ -373,7 +373,7 @@ table! {
         env: &[same("POPSICLE_MAX_RETRIES"), same("MAX_RETRIES")],
         scope: Scope::Jobs,
         value_name: Some("N"),
-        help: "How often a job whose machine or container was lost is tried again",
+        help: "How often a job is tried again whose machine or container was lost or could not be used",
         default: Default::Text("3"),
     };
     /// How often the scheduler looks without being woken.

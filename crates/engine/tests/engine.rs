@@ -9,6 +9,7 @@ mod engine {
     mod outages;
     mod reports;
     mod secrets;
+    mod simulation;
     mod stories;
     mod sweeping;
     mod turns;

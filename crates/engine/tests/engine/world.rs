@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use engine::{Engine, EngineSettings, EngineTasks, Parts, World};
+use executor::Executor;
 use model::{JobUuid, Origin, PipelineId, Status, Timestamp, Trigger, TriggerKind};
 use source::{Source, SourceSettings};
 use sqlx::Connection;
@@ -67,7 +68,8 @@ impl Ci {
         let dir = tempfile::tempdir().unwrap();
         let (stage, world) = (Stage::default(), Arc::new(TestWorld::default()));
         let forge = Listener::new(world.clone());
-        let (engine, tasks) = start(&dir, &stage, &forge, &world, KEY, tweak).await;
+        let actor = Arc::new(Actor(stage.clone()));
+        let (engine, tasks) = start(&dir, actor, &forge, &world, KEY, tweak).await;
         Self {
             dir,
             stage,
@@ -97,23 +99,15 @@ impl Ci {
 
     /// Holds the database, as another program may, until the guard is dropped.
     pub async fn hold_database(&self) -> sqlx::SqliteConnection {
-        let path = self.dir.path().join("popsicle.db");
-        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
-        let mut connection = sqlx::SqliteConnection::connect_with(&options)
-            .await
-            .unwrap();
-        sqlx::query("BEGIN IMMEDIATE")
-            .execute(&mut connection)
-            .await
-            .unwrap();
-        connection
+        hold_database(&self.dir).await
     }
 
     /// A new engine over what the old one left.
     pub async fn restart(&mut self) {
         self.stop().await;
-        let (stage, forge, world) = (&self.stage, &self.forge, &self.world);
-        let started = start(&self.dir, stage, forge, world, self.key, self.tweak);
+        let (forge, world) = (&self.forge, &self.world);
+        let actor = Arc::new(Actor(self.stage.clone()));
+        let started = start(&self.dir, actor, forge, world, self.key, self.tweak);
         let (engine, tasks) = started.await;
         self.engine = engine;
         self.tasks = Some(tasks);
@@ -253,9 +247,24 @@ pub fn status_of(jobs: &[Job], name: &str) -> Option<Status> {
         .map(|job| job.state.status())
 }
 
-async fn start(
+/// Holds that folder's database, as another program may, until the guard is dropped.
+pub async fn hold_database(dir: &TempDir) -> sqlx::SqliteConnection {
+    let path = dir.path().join("popsicle.db");
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
+    let mut connection = sqlx::SqliteConnection::connect_with(&options)
+        .await
+        .unwrap();
+    sqlx::query("BEGIN IMMEDIATE")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    connection
+}
+
+/// An engine over what is in that folder.
+pub async fn start(
     dir: &TempDir,
-    stage: &Stage,
+    executor: Arc<dyn Executor>,
     forge: &Listener,
     world: &Arc<TestWorld>,
     key: &str,
@@ -272,7 +281,7 @@ async fn start(
         blobs: store::Blobs::new(dir.path().join("blobs")),
         source: Source::new(SourceSettings::new(dir.path().join("mirrors"))),
         forges: vec![Arc::new(forge.clone())],
-        executors: vec![Arc::new(Actor(stage.clone()))],
+        executors: vec![executor],
         world: world.clone(),
         settings,
     };

@@ -10,6 +10,8 @@ mod corpus;
 mod expansion;
 #[path = "suite/generated/mod.rs"]
 mod generated;
+#[path = "suite/groups.rs"]
+mod groups;
 #[path = "suite/language.rs"]
 mod language;
 #[path = "suite/limits.rs"]
@@ -24,6 +26,8 @@ mod packing;
 mod properties;
 #[path = "suite/reuse.rs"]
 mod reuse;
+#[path = "suite/versions.rs"]
+mod versions;
 #[path = "suite/yaml.rs"]
 mod yaml;
 

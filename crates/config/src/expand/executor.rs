@@ -111,6 +111,7 @@ impl Expander<'_> {
         let (definition, home) = match scope.find(name, |scope| &scope.executors) {
             Found::Definition(definition, home) => (definition, home),
             Found::NotAtHand => return None,
+            Found::Nothing if self.tell_newer("executors", name, region) => return None,
             Found::Nothing => {
                 let known = self.names(scope, |scope| &scope.executors);
                 let nearest = self
@@ -164,6 +165,9 @@ impl Expander<'_> {
         region: Region,
         scope: &Scope,
     ) {
+        if self.tell_newer("orbs", orb, region) {
+            return;
+        }
         let nearest = self
             .problems
             .nearest(orb, scope.orbs.keys().map(|known| &**known))

@@ -3,7 +3,7 @@
 //! As CircleCI's guide has it ("How job group expansion works"): what the use requires, its first job
 //! requires; whoever requires the use, requires its last. Both run nothing.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use crate::keys::Place;
@@ -187,6 +187,7 @@ impl Expander<'_> {
             .iter()
             .find(|entry| &*entry.key.text == "serial-group")
             .cloned();
+        let shown: Rc<str> = prefix.as_str().into();
         let start = format!("{prefix}/{START}");
         let end = format!("{prefix}/{END}");
         own.retain(|entry| matches!(&*entry.key.text, "requires" | "filters"));
@@ -196,6 +197,7 @@ impl Expander<'_> {
             region: job.region,
             name: start.clone(),
             alias: None,
+            group: Some(Rc::clone(&shown)),
             entries: own,
         });
         let last = self.members(members, &prefix, &start, serial.as_ref(), uses);
@@ -205,9 +207,40 @@ impl Expander<'_> {
             region: job.region,
             name: end.clone(),
             alias: None,
+            group: Some(shown),
             entries: vec![requires, no_op(job.region)],
         });
         uses.groups.insert(prefix, vec![end]);
+    }
+
+    /// Tells which jobs require one inside a group, of which nobody outside knows.
+    pub(super) fn check_outside(&mut self, uses: &Uses) {
+        let members: HashMap<&str, &str> = uses
+            .items
+            .iter()
+            .filter_map(|item| Some((item.name.as_str(), item.group.as_deref()?)))
+            .collect();
+        if members.is_empty() {
+            return;
+        }
+        for item in &uses.items {
+            for (node, name) in item.required() {
+                let group = members.get(name).copied();
+                // Those inside were given their names here.
+                let Some(group) = group.filter(|group| item.group.as_deref() != Some(group)) else {
+                    continue;
+                };
+                self.problems
+                    .error(
+                        node.region,
+                        format!(
+                            "job `{}` requires `{name}`, which is inside a group of jobs",
+                            item.name
+                        ),
+                    )
+                    .help(format!("require the group: `{group}`"));
+            }
+        }
     }
 
     /// Adds the jobs of a group below its name; returns those that none of the others requires.
@@ -293,6 +326,7 @@ impl Expander<'_> {
             item.name = format!("{prefix}/{}", item.name);
             // Outside of the group, nobody knows it.
             item.alias = None;
+            item.group = Some(prefix.into());
             if is_last {
                 last.push(item.name.clone());
             }

@@ -21,6 +21,7 @@ mod text;
 mod unused;
 mod uses;
 mod values;
+mod version;
 mod workflow;
 
 use std::rc::Rc;
@@ -39,6 +40,7 @@ use parameter::Bindings;
 pub(crate) use parameter::UNKNOWN;
 use scope::Scope;
 use values::PipelineValues;
+use version::{Newer, Version, old_scope, version};
 
 /// What a config stands for.
 pub(crate) struct Expanded {
@@ -101,6 +103,7 @@ pub(crate) fn expand(
         stack: Vec::new(),
         groups: Map::default(),
         default_depth: 0,
+        newer: Newer::of(top, version),
         is_open: false,
         all_workflows: inputs.all_workflows,
     };
@@ -123,52 +126,6 @@ pub(crate) fn expand(
     (!expander.budget.is_spent()).then_some(expanded)
 }
 
-/// Which version of the language a file is in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Version {
-    V2_0,
-    V2_1,
-}
-
-fn version(top: &Map, problems: &mut Problems) -> Version {
-    let Some(Entry { key, value }) = top.get("version") else {
-        let file = top.iter().next().map(|entry| entry.key.region.file);
-        problems
-            .warning(
-                Region::point(file.unwrap_or_default(), 1, 1),
-                "the config does not say its `version`",
-            )
-            .help("it is read as `version: 2.1`");
-        return Version::V2_1;
-    };
-    match value.as_text() {
-        Some("2" | "2.0") => Version::V2_0,
-        Some("2.1") => Version::V2_1,
-        Some(_) | None => {
-            problems
-                .error(
-                    parameter::place(key, value),
-                    "this `version` of the language is not known",
-                )
-                .help("write `version: 2.1`");
-            Version::V2_1
-        }
-    }
-}
-
-/// Version 2.0 has jobs alone.
-fn old_scope(top: &Map, problems: &mut Problems) -> Scope {
-    if let Some(entry) = top.get("orbs").filter(|entry| !entry.value.is_null()) {
-        problems
-            .error(entry.key.region, "`orbs` need `version: 2.1`")
-            .help("change the `version` of this config");
-    }
-    Scope {
-        jobs: Scope::definitions(top, "jobs", "job", false, problems),
-        ..Scope::default()
-    }
-}
-
 /// Expands one config.
 struct Expander<'r> {
     problems: &'r mut Problems,
@@ -184,6 +141,8 @@ struct Expander<'r> {
     groups: Map,
     /// How deep default steps are nested.
     default_depth: usize,
+    /// What a file of version 2.0 can't use.
+    newer: Newer,
     is_open: bool,
     /// Whether workflows run whatever their conditions say.
     all_workflows: bool,

@@ -439,6 +439,9 @@ impl Expander<'_> {
                 .help("write `run: make`, or a map with `command`");
             return;
         }
+        if self.tell_newer("commands", name, region) {
+            return;
+        }
         let commands = self.names(scope, |scope| &scope.commands);
         let known = Place::Step
             .names()

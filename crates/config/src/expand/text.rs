@@ -159,7 +159,7 @@ fn push_text<'t>(parts: &mut Vec<Part<'t>>, text: &'t str) {
 /// The hole that a `<<` opens, if it is closed.
 fn hole_at(text: &str, start: usize) -> Option<(Tag, Hole<'_>)> {
     let after = &text[start + 2..];
-    let length = after.find(">>")?;
+    let length = closing(after)?;
     let end = start + 2 + length + 2;
     let inner = after[..length].trim();
     // Whatever this was meant to be, the other one is closed.
@@ -175,6 +175,56 @@ fn hole_at(text: &str, start: usize) -> Option<(Tag, Hole<'_>)> {
         Some(_) | None => (Tag::Value, inner),
     };
     Some((tag, Hole { inner, start, end }))
+}
+
+/// Where the `>>` of a hole is: not one in a text in quotes or in a pattern of the hole's.
+fn closing(after: &str) -> Option<usize> {
+    let first = after.find(">>")?;
+    // Tags of sections and comments are no expressions, whatever quotes they hold.
+    let is_tag =
+        after.trim_start().starts_with(['#', '^', '/', '!']) && !is_expression(&after[..first]);
+    if is_tag || !after[..first].contains(['"', '\'', '/']) {
+        return Some(first);
+    }
+    // In a hole that opens a quote and does not close it, quotes mean nothing.
+    Some(closing_outside_quotes(after).unwrap_or(first))
+}
+
+fn closing_outside_quotes(after: &str) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        let rest = &after[at..];
+        let found = rest.find(['"', '\'', '/', '>', '<', '\\'])?;
+        at += found + 1;
+        let rest = &after[at..];
+        match after.as_bytes()[at - 1] {
+            b'>' if rest.starts_with('>') => return Some(at - 1),
+            // Another hole: whatever the first was meant to be, it is not closed.
+            b'<' if rest.starts_with('<') => return None,
+            // The same inside and outside of quotes, so that no text is looked through for each of its holes.
+            b'\\' => at += rest.chars().next().map_or(0, char::len_utf8),
+            quote @ (b'"' | b'\'') => at += quoted_length(rest, quote)?,
+            slash @ b'/' if after[..at - 1].trim_end().ends_with("matches") => {
+                at += quoted_length(rest, slash)?;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// How long the rest of a quoted text is, its closing quote included; none if its line does not close it.
+fn quoted_length(rest: &str, quote: u8) -> Option<usize> {
+    let mut is_escaped = false;
+    for (at, byte) in rest.bytes().enumerate() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = true,
+            b'\n' => return None,
+            byte if byte == quote => return Some(at + 1),
+            _ => {}
+        }
+    }
+    None
 }
 
 /// `parameters.version`, and what is likely meant for one: `paramters.version`.
@@ -278,6 +328,38 @@ mod tests {
         ] {
             assert_eq!(read(text), meant, "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_quoted_closes_no_hole() {
+        for (text, meant) in [
+            (
+                r#"a << pipeline.git.branch or ">>" >> b >> c"#,
+                r#"a [pipeline.git.branch or ">>"] b >> c"#,
+            ),
+            ("<< pipeline.x == 'a >> b' >>", "[pipeline.x == 'a >> b']"),
+            (
+                r#"<< pipeline.x == "\">>" >> ">>""#,
+                r#"[pipeline.x == "\">>"] ">>""#,
+            ),
+            (
+                r"<< pipeline.x matches /it's >> \/.*/ >> it's >>",
+                r"[pipeline.x matches /it's >> \/.*/] it's >>",
+            ),
+            // What is not closed is no quote.
+            ("<< pipeline.x's >> a 'b", "[pipeline.x's] a 'b"),
+            ("<< pipeline.x's >> a\nb' >>", "[pipeline.x's] a\nb' >>"),
+            ("<<! it's >> a' >>", " a' >>"),
+            (
+                "<< parameters.a >> 'b' << parameters.c >>",
+                "[parameters.a] 'b' [parameters.c]",
+            ),
+            ("<< 4 / 2 >> / >>", "[4 / 2] / >>"),
+        ] {
+            assert_eq!(read(text), meant, "{text}");
+        }
+        assert!(only_hole(r#"<< pipeline.x or ">>" >>"#).is_some());
+        assert!(only_hole(r#"<< pipeline.x or ">>" >> >>"#).is_none());
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub(super) struct Use {
     pub(super) name: String,
     /// The alias of the matrix that it is of.
     pub(super) alias: Option<Rc<str>>,
+    /// The use of a group of jobs that it came of.
+    pub(super) group: Option<Rc<str>>,
     pub(super) entries: Vec<Entry>,
 }
 
@@ -58,15 +60,21 @@ impl Uses {
 pub(super) type Groups = HashMap<String, Vec<String>>;
 
 impl Use {
-    /// How many jobs it requires.
-    pub(super) fn needs(&self, names: &HashSet<&str>, groups: &Groups) -> usize {
+    /// What it requires, each with its name.
+    pub(super) fn required(&self) -> impl Iterator<Item = (&Node, &str)> {
         let requires = self
             .entries
             .iter()
             .filter(|entry| &*entry.key.text == "requires");
         requires
             .flat_map(|entry| entry.value.as_list().unwrap_or_default())
-            .map(|item| group_of(item, names, groups).map_or(1, Vec::len))
+            .filter_map(|item| Some((&**item, required_name(item)?)))
+    }
+
+    /// How many jobs it requires.
+    pub(super) fn needs(&self, names: &HashSet<&str>, groups: &Groups) -> usize {
+        self.required()
+            .map(|(_, name)| group_of(name, names, groups).map_or(1, Vec::len))
             .sum()
     }
 
@@ -98,13 +106,17 @@ impl Use {
     }
 }
 
-/// The jobs that an entry of `requires` stands for, if it is no job's name.
-fn group_of<'g>(item: &Node, names: &HashSet<&str>, groups: &'g Groups) -> Option<&'g Vec<String>> {
-    let name = match &item.value {
-        Value::Scalar(scalar) => scalar.text.as_str(),
-        Value::Map(map) => &*map.only()?.key.text,
-        Value::List(_) => return None,
-    };
+/// The name in an entry of `requires`.
+fn required_name(item: &Node) -> Option<&str> {
+    match &item.value {
+        Value::Scalar(scalar) => Some(scalar.text.as_str()),
+        Value::Map(map) => Some(&*map.only()?.key.text),
+        Value::List(_) => None,
+    }
+}
+
+/// The jobs that a name in `requires` stands for, if it is no job's.
+fn group_of<'g>(name: &str, names: &HashSet<&str>, groups: &'g Groups) -> Option<&'g Vec<String>> {
     if names.contains(name) {
         return None;
     }
@@ -113,15 +125,14 @@ fn group_of<'g>(item: &Node, names: &HashSet<&str>, groups: &'g Groups) -> Optio
 
 /// `requires` with the names of a matrix's jobs in place of its alias.
 fn requires(entry: &Entry, items: &[Rc<Node>], names: &HashSet<&str>, groups: &Groups) -> Rc<Node> {
-    let is_any = items
-        .iter()
-        .any(|item| group_of(item, names, groups).is_some());
+    let group = |item| group_of(required_name(item)?, names, groups);
+    let is_any = items.iter().any(|item| group(item).is_some());
     if !is_any {
         return Rc::clone(&entry.value);
     }
     let mut all = Vec::new();
     for item in items {
-        let Some(group) = group_of(item, names, groups) else {
+        let Some(group) = group(item) else {
             all.push(Rc::clone(item));
             continue;
         };

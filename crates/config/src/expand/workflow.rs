@@ -191,6 +191,7 @@ impl Expander<'_> {
             }
         }
         uses.settle();
+        self.check_outside(&uses);
         let region = items.first().map_or(workflow.region, |item| item.region);
         let names: HashSet<&str> = uses.items.iter().map(|item| item.name.as_str()).collect();
         let mut nodes = Vec::with_capacity(uses.items.len() + others.len());
@@ -439,6 +440,7 @@ impl Expander<'_> {
             region: job.region,
             name: shown,
             alias: None,
+            group: None,
             entries: kept,
         }
     }

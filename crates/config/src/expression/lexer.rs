@@ -78,8 +78,9 @@ impl Lexer {
             '>' if self.take('=') => Ok(Word::Order(Order::GreaterOrEqual)),
             '<' if self.peek() != Some('<') => Ok(Word::Order(Order::Less)),
             '>' if self.peek() != Some('>') => Ok(Word::Order(Order::Greater)),
-            '"' => self.text(start),
+            '"' | '\'' => self.text(start, char),
             '/' => self.pattern(start),
+            '-' if self.peek().is_some_and(|next| next.is_ascii_digit()) => self.number(start),
             _ if char.is_ascii_digit() => self.number(start),
             _ if char.is_ascii_alphabetic() => self.name(start),
             _ => Err(self.unknown(start, char)),
@@ -106,16 +107,19 @@ impl Lexer {
         self.chars[start..self.at].iter().collect()
     }
 
-    fn text(&mut self, start: usize) -> Result<Word, Fault> {
+    fn text(&mut self, start: usize, quote: char) -> Result<Word, Fault> {
         let mut text = String::new();
         loop {
             match self.peek() {
                 None => {
                     let fault = Fault::new(start..start + 1, "this string is never closed");
-                    return Err(fault.help(r#"it ends with `"`; a `"` inside is written `\"`"#));
+                    return Err(fault.help(format!(
+                        "it ends with `{quote}`; a `{quote}` inside is written `\\{quote}`"
+                    )));
                 }
-                Some('"') => break,
-                Some('\\') if matches!(self.chars.get(self.at + 1), Some('"' | '\\')) => {
+                Some(char) if char == quote => break,
+                Some('\\') if matches!(self.chars.get(self.at + 1), Some(&next) if next == quote || next == '\\') =>
+                {
                     text.push(self.chars[self.at + 1]);
                     self.at += 2;
                 }
@@ -149,28 +153,27 @@ impl Lexer {
     }
 
     fn number(&mut self, start: usize) -> Result<Word, Fault> {
-        self.take_while(|char| char.is_ascii_digit());
-        let integer = self.since(start);
-        if self.peek().is_some_and(is_in_name) || self.peek() == Some('.') {
-            self.take_while(|char| is_in_name(char) || char == '.');
-            let shown = self.since(start);
+        self.take_while(|char| is_in_name(char) || char == '.');
+        let shown = self.since(start);
+        let digits = shown.strip_prefix('-').unwrap_or(&shown);
+        let (whole, decimals) = match digits.split_once('.') {
+            Some((whole, decimals)) => (whole, Some(decimals)),
+            None => (digits, None),
+        };
+        let is_digits =
+            |text: &str| !text.is_empty() && text.chars().all(|char| char.is_ascii_digit());
+        if !is_digits(whole) || decimals.is_some_and(|decimals| !is_digits(decimals)) {
             let fault = Fault::new(
                 start..self.at,
                 format!("`{shown}` is neither a number nor a name"),
             );
-            return Err(fault.help("numbers are whole, and names begin with a letter"));
+            return Err(fault.help("numbers are like `3` or `1.5`, and names begin with a letter"));
         }
-        integer
-            .parse::<i64>()
-            .ok()
-            .and_then(|_| Number::parse(&integer))
+        let is_small = decimals.is_some() || shown.parse::<i64>().is_ok();
+        Number::parse(&shown)
+            .filter(|_| is_small)
             .map(|number| Word::Literal(Datum::Number(number)))
-            .ok_or_else(|| {
-                Fault::new(
-                    start..self.at,
-                    format!("the number `{integer}` is too large"),
-                )
-            })
+            .ok_or_else(|| Fault::new(start..self.at, format!("the number `{shown}` is too large")))
     }
 
     fn name(&mut self, start: usize) -> Result<Word, Fault> {
@@ -211,9 +214,9 @@ impl Lexer {
             ('<' | '>', _) => fault(format!("`{shown}` can't be inside an expression")).help(
                 "write names without `<<` and `>>` here, as in `pipeline.git.branch == \"main\"`",
             ),
-            ('\'' | '‘' | '’' | '“' | '”' | '`', _) => {
+            ('‘' | '’' | '“' | '”' | '`', _) => {
                 fault(format!("strings are not written with `{char}`"))
-                    .help("write them with double quotes: `\"main\"`")
+                    .help("write them with straight quotes: `\"main\"`")
             }
             ('$', _) => {
                 fault("environment variables have no value yet when this is evaluated".into())

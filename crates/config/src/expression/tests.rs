@@ -57,6 +57,13 @@ fn literals_and_names_are_what_they_stand_for() {
         ("0", 0.into()),
         ("9223372036854775807", i64::MAX.into()),
         (r#""a b""#, "a b".into()),
+        ("'a b'", "a b".into()),
+        (r#"'"'"#, "\"".into()),
+        (r#"'it\'s \\ \"'"#, r#"it's \ \""#.into()),
+        ("branch == 'main'", true.into()),
+        ("-3", Datum::Number(Number::parse("-3").unwrap())),
+        ("1.50", Datum::Number(Number::parse("1.5").unwrap())),
+        ("five > 4.5 and -1 < 0 and five == 5.0", true.into()),
         (r#""""#, "".into()),
         (r#""a \"b\" \\ \d""#, r#"a "b" \ \d"#.into()),
         ("true", true.into()),
@@ -288,13 +295,16 @@ fn what_is_wrong_is_told_with_its_place() {
         "-foo",
         "_foo",
         "14bar",
-        "1.5",
+        "1.5.2",
+        "1.",
+        "-1x",
         "9223372036854775808",
         "branch = \"main\"",
         "branch =~ /x/",
         "yes && no",
         "yes || no",
-        "branch == 'main'",
+        "branch == ‘main’",
+        "branch == 'main",
         "branch == \"main",
         "branch matches /main",
         "branch matches /ma(in/",
@@ -370,10 +380,16 @@ fn what_is_wrong_is_told_with_its_place() {
     ^ the character `_` means nothing here
     14bar
     ^^^^^ `14bar` is neither a number nor a name
-    help: numbers are whole, and names begin with a letter
-    1.5
-    ^^^ `1.5` is neither a number nor a name
-    help: numbers are whole, and names begin with a letter
+    help: numbers are like `3` or `1.5`, and names begin with a letter
+    1.5.2
+    ^^^^^ `1.5.2` is neither a number nor a name
+    help: numbers are like `3` or `1.5`, and names begin with a letter
+    1.
+    ^^ `1.` is neither a number nor a name
+    help: numbers are like `3` or `1.5`, and names begin with a letter
+    -1x
+    ^^^ `-1x` is neither a number nor a name
+    help: numbers are like `3` or `1.5`, and names begin with a letter
     9223372036854775808
     ^^^^^^^^^^^^^^^^^^^ the number `9223372036854775808` is too large
     branch = "main"
@@ -388,9 +404,12 @@ fn what_is_wrong_is_told_with_its_place() {
     yes || no
         ^^ there is no operator `||`
     help: write `or`
-    branch == 'main'
-              ^ strings are not written with `'`
-    help: write them with double quotes: `"main"`
+    branch == ‘main’
+              ^ strings are not written with `‘`
+    help: write them with straight quotes: `"main"`
+    branch == 'main
+              ^ this string is never closed
+    help: it ends with `'`; a `'` inside is written `\'`
     branch == "main
               ^ this string is never closed
     help: it ends with `"`; a `"` inside is written `\"`

@@ -1,0 +1,83 @@
+//! What a version of the language has, and what it does not.
+
+use insta::assert_snapshot;
+
+use crate::{compile_one, plan, refusal, told};
+
+#[test]
+fn a_config_of_version_2_is_told_what_needs_the_next() {
+    assert_snapshot!(refusal(
+        "\
+version: 2
+executors:
+  go: {docker: [{image: cimg/go:1.24}]}
+commands:
+  greet: {steps: [run: echo hello]}
+orbs:
+  node: circleci/node@5.2.0
+jobs:
+  one:
+    executor: go
+    steps: [greet, node/install, run: make]
+  other:
+    executor: {name: go}
+    steps: [greet, grete]
+workflows:
+  version: 2
+  ci: {jobs: [one, other, node/test]}
+"
+    ), @"
+    error: `executors` need `version: 2.1`
+      ci.yml:1:10
+     1 │ version: 2
+       │          ^ change the `version` of this config
+      ci.yml:10:15
+    10 │     executor: go
+       │               ^^ `go` is used here
+
+    error: `commands` need `version: 2.1`
+      ci.yml:1:10
+     1 │ version: 2
+       │          ^ change the `version` of this config
+      ci.yml:11:13
+    11 │     steps: [greet, node/install, run: make]
+       │             ^^^^^ `greet` is used here
+
+    error: `orbs` need `version: 2.1`
+      ci.yml:1:10
+     1 │ version: 2
+       │          ^ change the `version` of this config
+      ci.yml:11:20
+    11 │     steps: [greet, node/install, run: make]
+       │                    ^^^^^^^^^^^^ `node` is used here
+
+    error: there is no step `grete`
+      ci.yml:14:20
+    14 │     steps: [greet, grete]
+       │                    ^^^^^ write `- run: …` for a command
+    ");
+}
+
+#[test]
+fn what_version_2_does_not_know_may_hold_its_anchors() {
+    plan(
+        "\
+version: 2.0
+executors:
+  go: &go
+    docker: [{image: cimg/go:1.24}]
+commands:
+  greet: &greet {run: echo hello}
+jobs:
+  build:
+    <<: *go
+    steps: [*greet]
+",
+    );
+    assert_eq!(
+        told(&compile_one(
+            "version: 2\nexecutors:\njobs: {build: {machine: true, steps: [checkout]}}"
+        )),
+        ""
+    );
+}

@@ -196,7 +196,9 @@ impl Document<'_> {
         let fixed = keys_in(outline, map, place).filter(|key| !taken.contains(key.name));
         let mut items: Vec<Completion> = fixed
             .map(|key| match key.name {
-                "checkout" | "setup_remote_docker" | "add_ssh_keys" => key_item(key, ""),
+                "checkout" | "setup_remote_docker" | "add_ssh_keys" | "install_signing_bundle" => {
+                    key_item(key, "")
+                }
                 "run" if colon && place == Place::Step => key_item(key, ": "),
                 _ => key_item(key, suffix(key.takes)),
             })

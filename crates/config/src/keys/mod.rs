@@ -291,7 +291,7 @@ impl Takes {
 /// Whether a step is one that the language brings, and neither a condition nor a list of steps.
 pub(crate) fn is_built_in(step: &str) -> bool {
     let takes = Place::Step.key(step).map(|key| key.takes);
-    matches!(takes, Some(Takes::Map(place)) if place != Place::Conditional)
+    takes.is_some_and(|takes| !matches!(takes, Takes::Map(Place::Conditional) | Takes::List(_)))
 }
 
 #[cfg(test)]

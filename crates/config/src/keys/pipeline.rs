@@ -105,6 +105,10 @@ pub(crate) const PIPELINE_VALUES: &[PipelineValue] = &[
     ),
     text("deploy.component_name", "What is deployed."),
     text("deploy.environment_name", "Where it is deployed to."),
+    text(
+        "deploy.target_environment_name",
+        "Where it is deployed to, by an older name.",
+    ),
     text("deploy.namespace", "The namespace that it is deployed to."),
     text("deploy.current_version", "The version that is there."),
     text("deploy.target_version", "The version that is to be there."),

@@ -662,6 +662,11 @@ pub(crate) const STEP: &[KeySpec] = &[
         Map(Place::SetupRemoteDocker),
         "Gives the job an engine to build and run images with.",
     ),
+    key(
+        "install_signing_bundle",
+        Free,
+        "Installs certificates that CircleCI keeps for macOS. Means nothing here.",
+    ),
     key("deploy", Map(Place::Run), "An old word for `run`."),
     key(
         "when",
@@ -824,6 +829,11 @@ pub(crate) const SETUP_REMOTE_DOCKER: &[KeySpec] = &[
         "docker_layer_caching",
         Boolean,
         "Means nothing here: the runner's own engine keeps its layers.",
+    ),
+    key(
+        "prefer_same_region",
+        Boolean,
+        "Means nothing here: the engine is the runner's own.",
     ),
     key("reusable", Boolean, "Means nothing here."),
     key("exclusive", Boolean, "Means nothing here."),

@@ -22,6 +22,7 @@ pub(super) const LOCK: Feature =
     "jobs of the types `lock` and `unlock` lock nothing here: they just pass";
 pub(super) const CHECKOUT_METHOD: Feature =
     "`method` of a checkout means nothing here: the code is laid out from a mirror";
+pub(super) const SIGNING: Feature = "`install_signing_bundle` installs nothing here: certificates that CircleCI keeps have to be brought by the runner, or by a secret";
 pub(super) const DEPLOY: Feature = "the step `deploy` is an old word for `run`";
 pub(super) const JOB_BRANCHES: Feature =
     "`branches` of a job is an old word for `filters` of a workflow's job";

@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 
-use crate::{compile_one, plan, refusal, told};
+use crate::{compile_one, outline, plan, refusal, told};
 
 #[test]
 fn a_config_of_version_2_is_told_what_needs_the_next() {
@@ -80,4 +80,28 @@ jobs:
         )),
         ""
     );
+}
+
+/// A step that is the last of CircleCI's reference: what it would install is not here.
+#[test]
+fn what_only_circleci_keeps_is_not_installed() {
+    let compiled = compile_one(
+        "\
+version: 2.1
+jobs:
+  build:
+    macos: {xcode: 16.4.0, code_signing: [bundle]}
+    steps: [install_signing_bundle, checkout]
+",
+    );
+    assert_snapshot!(outline(compiled.plan.as_ref().unwrap()), @"
+    workflow:
+      build on macos 16.4.0: checkout
+    ");
+    assert_snapshot!(told(&compiled), @"
+    warning: `install_signing_bundle` installs nothing here: certificates that CircleCI keeps have to be brought by the runner, or by a secret
+      ci.yml:5:13
+    5 │     steps: [install_signing_bundle, checkout]
+      │             ^^^^^^^^^^^^^^^^^^^^^^
+    ");
 }

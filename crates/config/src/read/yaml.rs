@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, StrInput, Tag};
+use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
 
 use super::lenient::Layout;
 use super::map::MapBuilder;
@@ -13,8 +13,12 @@ use super::syntax::Fault;
 use super::{Key, MAX_DEPTH, MAX_NODES, MAX_TEXT_BYTES, Node, Region, Scalar, Source, Value};
 use crate::diagnostic::Problems;
 
-/// Reads a file's only document. None after a fault that leaves no tree; it is among the problems
-/// then.
+/// Reads a file's document. None after a fault that leaves no tree; it is among the problems then.
+///
+/// Empty documents, as a `---` too many makes them, are passed over. What follows the first one that has
+/// something in it is ignored with a warning: there are real configs like that, as generators append to them
+/// or an old config is kept below the new one. To refuse them would stop people who changed nothing; to read
+/// the last, or to join them, would run what nobody meant to.
 pub(crate) fn read(source: &Source, problems: &mut Problems) -> Option<Rc<Node>> {
     let mut layout = Layout::new(source);
     let before = problems.mark();
@@ -99,8 +103,15 @@ enum PendingKey {
 impl Reader<'_> {
     fn run(&mut self) -> Result<Option<Rc<Node>>, Stopped> {
         let mut parser = Parser::new(StrInput::new(self.layout.text()));
-        let mut documents = 0;
+        // Where a document behind the config begins.
+        let mut begun = None;
         while let Some(next) = parser.next_event() {
+            if let Some(at) = begun.filter(|_| !ends_empty(&next)) {
+                self.problems
+                    .warning(at, "a second YAML document begins here, and is ignored")
+                    .help("a config is one document: remove this line, or what follows it");
+                break;
+            }
             let (event, span) = next.map_err(|error| {
                 Stopped::Syntax(error, self.open.last().map(|open| open.region))
             })?;
@@ -116,15 +127,7 @@ impl Reader<'_> {
             match event {
                 Event::Nothing | Event::StreamStart | Event::DocumentEnd => {}
                 Event::StreamEnd => break,
-                Event::DocumentStart(_) => {
-                    documents += 1;
-                    if documents > 1 {
-                        self.problems
-                            .error(region, "the file holds more than one YAML document")
-                            .help("a config is one document: remove this line or split the file");
-                        return Err(Stopped::Told);
-                    }
-                }
+                Event::DocumentStart(_) => begun = self.has_config().then_some(region),
                 Event::Alias(anchor) => self.alias(anchor, region)?,
                 Event::Scalar(text, style, anchor, tag) => {
                     let quoted = self.tagged_text(tag.as_deref(), region);
@@ -135,6 +138,10 @@ impl Reader<'_> {
                             plain: style == ScalarStyle::Plain && !quoted,
                         },
                     );
+                    if begun.is_some() {
+                        // It is empty.
+                        continue;
+                    }
                     self.made(node, anchor)?;
                 }
                 Event::SequenceStart(anchor, tag) => {
@@ -150,6 +157,11 @@ impl Reader<'_> {
             }
         }
         Ok(self.root.take())
+    }
+
+    /// Whether a document with something in it has ended.
+    fn has_config(&self) -> bool {
+        self.root.as_deref().is_some_and(|root| !root.is_null())
     }
 
     fn begin(&mut self, region: Region, anchor: usize, what: Opened) -> Result<(), Stopped> {
@@ -307,6 +319,18 @@ impl Reader<'_> {
             .error(region, format!("the YAML tag `{tag}` means nothing here"))
             .help("remove the tag");
         false
+    }
+}
+
+/// Whether what comes next leaves a document behind the config empty.
+fn ends_empty(next: &Result<(Event<'_>, Span), ScanError>) -> bool {
+    match next {
+        Ok((Event::Scalar(text, style, ..), _)) => text.is_empty() && *style == ScalarStyle::Plain,
+        Ok((event, _)) => matches!(
+            event,
+            Event::Nothing | Event::DocumentStart(_) | Event::DocumentEnd | Event::StreamEnd
+        ),
+        Err(_) => false,
     }
 }
 

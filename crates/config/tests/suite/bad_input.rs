@@ -756,11 +756,16 @@ fn syntax_that_is_wrong() {
     1 │ ? [a]
       │   ^^^ quote it if it is one
     ");
-    assert_snapshot!(refusal("version: 2.1\n---\nversion: 2.1\n"), @r"
-    error: the file holds more than one YAML document
+    assert_snapshot!(refusal("version: 2.1\n---\nversion: 2.1\n"), @"
+    error: the config has no `jobs`
+      ci.yml:1:1
+    1 │ version: 2.1
+      │ ^ add `jobs:` with at least one job
+
+    warning: a second YAML document begins here, and is ignored
       ci.yml:2:1
     2 │ ---
-      │ ^^^ a config is one document: remove this line or split the file
+      │ ^^^ a config is one document: remove this line, or what follows it
     ");
 }
 

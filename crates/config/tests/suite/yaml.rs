@@ -206,3 +206,41 @@ fn a_name_that_only_looks_like_an_expression_is_unknown() {
         assert!(told(&compiled).contains(required), "{}", told(&compiled));
     }
 }
+
+#[test]
+fn empty_documents_around_a_config_are_passed_over() {
+    let config = with_steps("      - checkout\n");
+    let expected = plan(&config);
+    for text in [
+        format!("---\n{config}"),
+        format!("# generated\n---\n# by hand\n---\n{config}"),
+        format!("--- # here\n{config}---\n"),
+        format!("{config}...\n"),
+        format!("{config}---\n# that is all\n\n---\n...\n# or so\n"),
+        format!("%YAML 1.1\n---\n{config}...\n"),
+    ] {
+        assert_eq!(plan(&text), expected, "{text}");
+    }
+}
+
+#[test]
+fn what_follows_the_first_document_is_ignored_with_a_warning() {
+    let config = with_steps("      - checkout\n");
+    let expected = plan(&config);
+    for more in [
+        "---\njobs: {}\n",
+        "---\n# old\n- a: [\n",
+        "...\n---\ntrue\n",
+        "---\n- a\n---\nb: *c\n",
+    ] {
+        let compiled = compile_one(format!("---\n{config}{more}"));
+        assert_eq!(compiled.plan.as_ref(), Some(&expected), "{more}");
+        assert_eq!(compiled.diagnostics.len(), 1, "{more}");
+    }
+    assert_snapshot!(told(&compile_one(format!("{config}--- # more\njobs:\n"))), @"
+    warning: a second YAML document begins here, and is ignored
+      ci.yml:7:1
+    7 │ --- # more
+      │ ^^^ a config is one document: remove this line, or what follows it
+    ");
+}

@@ -22,6 +22,8 @@ mod never_panics;
 mod outcomes;
 #[path = "suite/packing.rs"]
 mod packing;
+#[path = "suite/places.rs"]
+mod places;
 #[path = "suite/properties.rs"]
 mod properties;
 #[path = "suite/reuse.rs"]

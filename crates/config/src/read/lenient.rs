@@ -2,7 +2,7 @@
 //!
 //! CircleCI's parser (snakeyaml, of the same family as PyYAML and libyaml) does not look at
 //! indentation inside `[…]`, `{…}` and quotes, and takes a `|` that stands right below its key. Ours
-//! follows YAML 1.2 to the letter and refuses all that. Real configs have it, so the line in question
+//! follows YAML 1.2 to the letter and refuses all that, and tabs before a line of a quoted text. Real configs have it, so the line in question
 //! is indented, which does not change what it means, and places are counted without that.
 
 use std::borrow::Cow;
@@ -64,7 +64,9 @@ impl<'s> Layout<'s> {
         let info = error.info();
         if info.contains("invalid indentation in quoted scalar") {
             self.indent_quoted(line, column)
-        } else if info.contains("invalid indentation") {
+        } else if info.contains("invalid indentation")
+            || info.contains("tab cannot be used as indentation")
+        {
             self.indent_below(line, line - 1)
         } else if info.contains("simple key expect") || info.contains("did not find expected key") {
             self.block_header_above(line)
@@ -180,6 +182,8 @@ mod tests {
         for (text, expected) in [
             ("a: \"b\nc\"\nd: e", r#"{a="b c" d="e"}"#),
             ("a: 'b\n\nc\n'\nd: e", r#"{a="b\nc " d="e"}"#),
+            ("a: 'b\n\t\tc\n\td'\nd: e", r#"{a="b c d" d="e"}"#),
+            ("x:\n  - a: \"b\n\tc\"", r#"{x=[{a="b c"}]}"#),
             ("a: [\nb,\nc\n]\nd: e", r#"{a=["b" "c"] d="e"}"#),
             ("a: {\nb: c\n}\nd: e", r#"{a={b="c"} d="e"}"#),
             (

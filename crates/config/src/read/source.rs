@@ -82,6 +82,9 @@ impl Source {
                 return Err(Box::new(refusal));
             }
         };
+        if let Some(at) = text.find('\0') {
+            return Err(Box::new(holds_nul(path, text, at)));
+        }
         // Editors on Windows put a byte order mark in front.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let lines = line_starts(text);
@@ -266,9 +269,31 @@ fn not_utf8(path: &str, bytes: &[u8], valid_up_to: usize) -> Diagnostic {
     refusal
 }
 
+/// A NUL ends the text for the parser, whatever follows it.
+fn holds_nul(path: &str, text: &str, at: usize) -> Diagnostic {
+    let lines = line_starts(&text[..at]);
+    let start = lines.last().copied().unwrap_or_default();
+    let line = lines.len();
+    let mut refusal = Diagnostic::error(
+        path,
+        format!("the file is not text: line {line} holds a NUL character"),
+    );
+    let begin = &text.as_bytes()[..text.len().min(64)];
+    let is_wide = begin.iter().filter(|byte| **byte == 0).count() * 3 > begin.len();
+    refusal.help(if is_wide {
+        "it looks like UTF-16: save it as UTF-8"
+    } else {
+        "remove it"
+    });
+    let end = text[at..]
+        .find(['\n', '\r'])
+        .map_or(text.len(), |end| at + end);
+    show(&mut refusal, line, &text[start..at], &text[at..end]);
+    refusal
+}
+
 /// Shows the line that is not UTF-8, if the rest of it is text: of a binary there is nothing to see.
 fn show_line(refusal: &mut Diagnostic, bytes: &[u8], valid_up_to: usize, line: usize) {
-    const BEFORE: usize = 40;
     let (before, rest) = bytes.split_at(valid_up_to);
     let start = before.iter().rposition(|byte| *byte == b'\n');
     let before = String::from_utf8_lossy(&before[start.map_or(0, |at| at + 1)..]);
@@ -276,6 +301,15 @@ fn show_line(refusal: &mut Diagnostic, bytes: &[u8], valid_up_to: usize, line: u
     let rest = &rest[..rest.len().min(4 * MAX_EXCERPT_CHARS)];
     let end = rest.iter().position(|byte| b"\n\r".contains(byte));
     let rest = String::from_utf8_lossy(&rest[..end.unwrap_or(rest.len())]);
+    let is_binary = |text: &str| text.contains(|c: char| c.is_control() && c != '\t');
+    if !is_binary(&before) && !is_binary(&rest) {
+        show(refusal, line, &before, &rest);
+    }
+}
+
+/// Shows a place between two parts of a line.
+fn show(refusal: &mut Diagnostic, line: usize, before: &str, rest: &str) {
+    const BEFORE: usize = 40;
     let column = before.chars().count() + 1;
     let first = if column > MAX_EXCERPT_CHARS {
         column - BEFORE
@@ -284,9 +318,6 @@ fn show_line(refusal: &mut Diagnostic, bytes: &[u8], valid_up_to: usize, line: u
     };
     let shown = before.chars().skip(first - 1).chain(rest.chars());
     let excerpt: String = shown.take(MAX_EXCERPT_CHARS).collect();
-    if excerpt.contains(|c: char| c.is_control() && c != '\t') {
-        return;
-    }
     refusal.span = Some(Span {
         line,
         column,

@@ -9,7 +9,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
 use super::lenient::Layout;
 use super::map::MapBuilder;
 use super::node::Size;
-use super::syntax::Fault;
+use super::syntax::{Fault, Last};
 use super::{Key, MAX_DEPTH, MAX_NODES, MAX_TEXT_BYTES, Node, Region, Scalar, Source, Value};
 use crate::diagnostic::Problems;
 
@@ -31,8 +31,11 @@ pub(crate) fn read(source: &Source, problems: &mut Problems) -> Option<Rc<Node>>
             anchors: HashMap::new(),
             total: Size::default(),
             root: None,
+            last: Last::default(),
         };
-        match reader.run() {
+        let outcome = reader.run();
+        let last = reader.last;
+        match outcome {
             Ok(None) => {
                 problems.file_error(source.file(), "the config is empty");
                 return None;
@@ -44,6 +47,7 @@ pub(crate) fn read(source: &Source, problems: &mut Problems) -> Option<Rc<Node>>
                     info: error.info().to_owned(),
                     place: layout.place(error.marker()),
                     inside,
+                    last,
                 };
                 problems.rewind(before);
                 let is_mended = layout.mend(&error);
@@ -77,6 +81,7 @@ struct Reader<'r> {
     /// What has been made so far, aliases and merges counted as often as they are used.
     total: Size,
     root: Option<Rc<Node>>,
+    last: Last,
 }
 
 /// A list or map that has begun.
@@ -124,6 +129,12 @@ impl Reader<'_> {
                 end_line,
                 end_column,
             };
+            if (line, column) < (end_line, end_column) {
+                self.last = Last {
+                    region,
+                    is_plain: matches!(event, Event::Scalar(_, ScalarStyle::Plain, ..)),
+                };
+            }
             match event {
                 Event::Nothing | Event::StreamStart | Event::DocumentEnd => {}
                 Event::StreamEnd => break,

@@ -374,11 +374,11 @@ fn bytes_that_are_no_text() {
       ci.yml
       it looks like UTF-16: save it as UTF-8
     ");
-    assert_snapshot!(refusal("jobs: \0\n"), @r"
-    error: this is not valid YAML: found unprintable character
+    assert_snapshot!(refusal("jobs: \0\n"), @"
+    error: the file is not text: line 1 holds a NUL character
       ci.yml:1:7
     1 │ jobs: �
-      │       ^
+      │       ^ remove it
     ");
     assert_snapshot!(refusal("jobs: \"\\0\"\n"), @r#"
     warning: the config does not say its `version`
@@ -712,11 +712,11 @@ fn syntax_that_is_wrong() {
     3 │     steps: [
       │            ^ it is opened here
     ");
-    assert_snapshot!(refusal("a:\tb\n"), @r"
-    error: a `:` has no space after it
-      ci.yml:1:4
+    assert_snapshot!(refusal("a:\tb\n"), @"
+    error: a `:` is followed by a tab
+      ci.yml:1:3
     1 │ a:    b
-      │       ^ put a space there; a tab does not count
+      │   ^^^^ put a space there
     ");
     assert_snapshot!(refusal("run: @here\n"), @r"
     error: a character stands where YAML does not take it

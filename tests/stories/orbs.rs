@@ -351,6 +351,72 @@ async fn a_project_that_brings_its_orbs_along_needs_no_store() {
 }
 
 #[tokio::test]
+async fn what_is_imported_later_has_to_be_pinned_too() {
+    let place = Place::new();
+    place.add().await;
+    place.run(&["orb", "vendor"]).await;
+    place.repo.write("orb.yml", ORB.as_bytes());
+    for orb in ["acme/other@1.0.0", "acme/hello@1.4.0"] {
+        let added = place.run(&["orb", "add", orb, "orb.yml"]).await;
+        assert_eq!(added.code, Some(0), "{added:?}");
+    }
+    let config = CONFIG.replace(
+        "hello: acme/hello@1",
+        "hello: acme/hello@1, other: acme/other@1",
+    );
+    place.repo.write(".circleci/config.yml", config.as_bytes());
+    let refused = place.run(&["config", "validate"]).await;
+    assert_eq!(refused.code, Some(2), "{refused:?}");
+    assert_snapshot!(refused.stderr, @"
+    error: the orb `acme/other@1` is not pinned by `.popsicle/orbs.lock`: acme/other@1.0.0 is in this machine's store, and elsewhere it may be another
+      .circleci/config.yml:4:36
+    4 │ orbs: {hello: acme/hello@1, other: acme/other@1}
+      │                                    ^^^^^^^^^^^^ `popsicle orb vendor` pins it, and brings it along with the project
+
+    .circleci/config.yml: 1 error
+    ");
+    let vendored = place.run(&["orb", "vendor"]).await;
+    assert_eq!(vendored.code, Some(0), "{vendored:?}");
+    assert_snapshot!(vendored.stdout, @"
+    acme/hello@1 is acme/hello@1.2.0
+    acme/other@1 is acme/other@1.0.0
+    ");
+    let valid = place.run(&["config", "validate"]).await;
+    assert_eq!(valid.code, Some(0), "{valid:?}");
+
+    // What nothing imports any more goes, so that the folder is what the lock file says.
+    place.repo.write(".circleci/config.yml", CONFIG.as_bytes());
+    let anew = place.run(&["orb", "vendor", "--relock"]).await;
+    assert_eq!(anew.code, Some(0), "{anew:?}");
+    assert_snapshot!(format!("{}{}", anew.stdout, anew.stderr), @"
+    acme/hello@1 is acme/hello@1.4.0
+    removed acme/hello@1.2.0, which nothing imports
+    removed acme/other@1.0.0, which nothing imports
+    1 orb in .popsicle/orbs, pinned in .popsicle/orbs.lock; commit both
+    ");
+    let listed = place.run(&["orb", "list"]).await;
+    assert!(
+        !listed.stdout.contains("acme/other@1.0.0  project"),
+        "{listed:?}"
+    );
+
+    // A config that is wrong may import more than can be told.
+    place.repo.write(
+        ".circleci/config.yml",
+        b"version: 2.1\norbs: {hello: acme/hello@1}\njobs: 1\n",
+    );
+    let wrong = place.run(&["orb", "list"]).await;
+    assert_eq!(wrong.code, Some(2), "{wrong:?}");
+    assert!(
+        wrong
+            .stdout
+            .contains("needed: acme/hello@1, which is acme/hello@1.4.0"),
+        "{wrong:?}"
+    );
+    assert!(wrong.stderr.contains("`jobs` must be a map"), "{wrong:?}");
+}
+
+#[tokio::test]
 async fn a_pipeline_uses_the_orbs_of_its_commit_and_no_others() {
     if !has_machine_jobs().await {
         return;

@@ -35,10 +35,14 @@ impl ImportedOrbs {
     /// The references that are not at hand, sorted.
     pub fn missing(&self) -> Vec<String> {
         let asked = self.asked.borrow();
-        let missing = asked.iter().filter(|(_, found)| match found {
-            Err(FindError::NotAtHand { .. } | FindError::Bad(_)) => true,
-            Ok(_) | Err(FindError::Changed { .. } | FindError::Source(_)) => false,
-        });
+        let missing =
+            asked.iter().filter(|(_, found)| match found {
+                Err(FindError::NotAtHand { .. } | FindError::Bad(_)) => true,
+                Ok(_)
+                | Err(
+                    FindError::NotPinned { .. } | FindError::Changed { .. } | FindError::Source(_),
+                ) => false,
+            });
         missing.map(|(reference, _)| reference.clone()).collect()
     }
 }

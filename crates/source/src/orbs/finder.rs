@@ -30,14 +30,26 @@ pub struct OrbFolders {
 pub struct OrbFinder {
     places: Vec<Place>,
     lock: OrbLock,
+    /// Whether the project pins what it imports: then what is not pinned has to come along with it.
+    is_locked: bool,
 }
 
 /// A place to look at.
 #[derive(Clone, Debug)]
 struct Place {
     shelf: Shelf,
-    /// Whether the project brings it along.
-    is_projects: bool,
+    whose: Whose,
+}
+
+/// Who says what lies in a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whose {
+    /// Whoever named it for this once.
+    Named,
+    /// The project, which brings it along.
+    Project,
+    /// The machine: on another one there may be other orbs.
+    Machine,
 }
 
 /// An orb that is here.
@@ -64,6 +76,14 @@ pub enum FindError {
         pinned: Option<OrbVersion>,
         /// The versions that are here, the newest first.
         others: Vec<OrbVersion>,
+    },
+    /// The project pins what it imports, but not this, which is only in this machine's store.
+    #[error(
+        "is not pinned by `{LOCK_FILE}`: {found} is in this machine's store, and elsewhere it may be another"
+    )]
+    NotPinned {
+        /// What was found.
+        found: String,
     },
     /// It is here, and is not what the project pinned.
     #[error(
@@ -97,6 +117,9 @@ impl FindError {
                      with the project"
                 ))
             }
+            Self::NotPinned { .. } => Some(
+                "`popsicle orb vendor` pins it, and brings it along with the project".to_owned(),
+            ),
             Self::Changed { .. } => Some(
                 "bring back the right text, or pin this one with `popsicle orb vendor --relock`"
                     .to_owned(),
@@ -139,8 +162,19 @@ impl OrbFinder {
     pub fn relocking(project: &Path, folders: &OrbFolders) -> Result<Self, ProjectError> {
         let vendored = Shelf::Folder(project.join(VENDORED_DIR));
         let mut finder = Self::new(vendored, folders, None)?;
-        finder.places.sort_by_key(|shelf| shelf.is_projects);
+        finder
+            .places
+            .sort_by_key(|place| place.whose == Whose::Project);
         Ok(finder)
+    }
+
+    /// The same for pinning what is not pinned yet: that may come from this machine's store.
+    #[must_use]
+    pub fn adding_pins(self) -> Self {
+        Self {
+            is_locked: false,
+            ..self
+        }
     }
 
     /// For a project's tree, read through the runtime that this is called in.
@@ -165,22 +199,23 @@ impl OrbFinder {
         if lock.is_some_and(|text| text.len() > MAX_LOCK_BYTES) {
             return Err(ProjectError::LockTooLarge);
         }
-        let folder = |path: &Option<PathBuf>| {
+        let folder = |path: &Option<PathBuf>, whose| {
             path.clone().map(|path| Place {
                 shelf: Shelf::Folder(path),
-                is_projects: false,
+                whose,
             })
         };
         let vendored = Place {
             shelf: vendored,
-            is_projects: true,
+            whose: Whose::Project,
         };
         Ok(Self {
-            places: folder(&folders.first)
+            places: folder(&folders.first, Whose::Named)
                 .into_iter()
                 .chain([vendored])
-                .chain(folder(&folders.store))
+                .chain(folder(&folders.store, Whose::Machine))
                 .collect(),
+            is_locked: lock.is_some(),
             lock: OrbLock::parse(lock.unwrap_or_default())?,
         })
     }
@@ -191,7 +226,8 @@ impl OrbFinder {
     }
 
     /// Looks for an orb. Of a pinned one only the pinned text will do; else the first place that has a
-    /// fitting version wins, with its newest.
+    /// fitting version wins, with its newest. A project with a lock file gets nothing from this machine's
+    /// store that it does not pin: the same commit would be built from other texts elsewhere, or later.
     ///
     /// # Errors
     /// See [`FindError`].
@@ -204,7 +240,7 @@ impl OrbFinder {
             }) => reference.with_version(version.clone()),
             Some(Pin { version: None, .. }) | None => reference.clone(),
         };
-        for Place { shelf, .. } in &self.places {
+        for Place { shelf, whose } in &self.places {
             let Some(exact) = newest(shelf, &wanted)? else {
                 continue;
             };
@@ -212,6 +248,11 @@ impl OrbFinder {
                 continue;
             };
             let Some(text) = text else { continue };
+            if self.is_locked && pin.is_none() && *whose == Whose::Machine {
+                return Err(FindError::NotPinned {
+                    found: exact.to_string(),
+                });
+            }
             let sha256 = digest(&text);
             // What is too large was cut; the compiler says so.
             if let Some(pin) = pin

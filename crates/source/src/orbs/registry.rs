@@ -17,6 +17,8 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 const MAX_REDIRECTS: usize = 5;
 /// The largest answer of a registry, in bytes: JSON writes a character of a text in up to six.
 const MAX_ANSWER_BYTES: usize = 6 * MAX_ORB_BYTES + 64 * 1024;
+/// How much of what a registry says is shown.
+const MAX_SHOWN_CHARS: usize = 500;
 /// What is asked of a registry.
 const QUERY: &str = "query($orbVersionRef: String!) { orbVersion(orbVersionRef: $orbVersionRef) { version source } }";
 
@@ -236,19 +238,31 @@ impl Call<'_> {
         FetchError::Unreachable {
             url: self.url.to_owned(),
             reference: self.reference.to_string(),
-            why: cause.to_string(),
+            why: shown(&cause.to_string()),
         }
     }
 
-    fn refused(&self, why: String) -> FetchError {
+    fn refused(&self, why: impl AsRef<str>) -> FetchError {
         FetchError::Refused {
             url: self.url.to_owned(),
             reference: self.reference.to_string(),
-            why,
+            why: shown(why.as_ref()),
         }
     }
 
     fn too_large(&self) -> FetchError {
         self.refused(format!("it is larger than {} KiB", MAX_ORB_BYTES / 1024))
     }
+}
+
+/// What another says, for a terminal: on one line, of a fair length, and with nothing that steers it.
+fn shown(text: &str) -> String {
+    let is_shown = |c: &char| !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+    let chars = text.chars().filter(is_shown);
+    let mut chars = chars.map(|c| if c.is_control() { ' ' } else { c });
+    let mut shown: String = chars.by_ref().take(MAX_SHOWN_CHARS).collect();
+    if chars.next().is_some() {
+        shown.push('…');
+    }
+    shown
 }

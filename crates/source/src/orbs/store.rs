@@ -18,6 +18,8 @@ const URL_ENDING: &str = ".url";
 #[derive(Clone, Debug)]
 pub struct OrbStore {
     folder: PathBuf,
+    /// The folder below which no link is followed, if there is one.
+    project: Option<PathBuf>,
 }
 
 /// An orb that is in a folder.
@@ -55,6 +57,9 @@ pub enum StoreOrbError {
         /// Its file.
         path: PathBuf,
     },
+    /// It would be written to where a link leads.
+    #[error("`{}` is a link, and might lead out of the project; replace it by a folder", .0.display())]
+    Link(PathBuf),
     /// The folder can't be read or written.
     #[error(transparent)]
     Source(#[from] SourceError),
@@ -63,7 +68,19 @@ pub enum StoreOrbError {
 impl OrbStore {
     /// Nothing is read or written yet.
     pub fn new(folder: PathBuf) -> Self {
-        Self { folder }
+        Self {
+            folder,
+            project: None,
+        }
+    }
+
+    /// The orbs that a project brings along. They are never written to where a link leads, since what is in a
+    /// project may be anyone's.
+    pub fn of_project(project: &Path) -> Self {
+        Self {
+            folder: project.join(super::VENDORED_DIR),
+            project: Some(project.to_owned()),
+        }
     }
 
     /// Where it is.
@@ -91,6 +108,7 @@ impl OrbStore {
             });
         };
         let path = self.folder.join(path);
+        self.check_links(&path)?;
         if let Some(OrbVersion::Exact(_)) = reference.version()
             && !replace
         {
@@ -111,6 +129,34 @@ impl OrbStore {
             write(&path.with_extension("url"), format!("{url}\n").as_bytes())?;
         }
         Ok(path)
+    }
+
+    /// Takes away every orb but those; what was taken away. Files that are no orbs stay.
+    ///
+    /// # Errors
+    /// Where the folder can't be read or written, or a link is in the way.
+    pub fn keep_only(&self, kept: &[&OrbReference]) -> Result<Vec<OrbReference>, StoreOrbError> {
+        let mut removed = Vec::new();
+        for StoredOrb { reference, path } in self.list()? {
+            if kept.contains(&&reference) {
+                continue;
+            }
+            self.check_links(&path)?;
+            remove(&path)?;
+            if let OrbReference::Url(_) = reference {
+                remove(&path.with_extension("url"))?;
+            }
+            removed.push(reference);
+        }
+        Ok(removed)
+    }
+
+    /// Refuses a path on which a link lies. The file itself may be one: it is replaced.
+    fn check_links(&self, path: &Path) -> Result<(), StoreOrbError> {
+        match &self.project {
+            Some(project) => check_links(project, path),
+            None => Ok(()),
+        }
     }
 
     /// What is there, by name and version. Files that are no orbs are passed over.
@@ -190,12 +236,29 @@ fn write(path: &Path, text: &[u8]) -> Result<(), SourceError> {
     work().map_err(|cause| SourceError::io("write", path, cause))
 }
 
+fn remove(path: &Path) -> Result<(), SourceError> {
+    match fs::remove_file(path) {
+        Err(cause) if !is_absence(&cause) => Err(SourceError::io("remove", path, cause)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn check_links(project: &Path, path: &Path) -> Result<(), StoreOrbError> {
+    let folders = path.ancestors().skip(1);
+    let mut folders = folders.take_while(|folder| *folder != project);
+    match folders.find(|folder| folder.is_symlink()) {
+        Some(link) => Err(StoreOrbError::Link(link.to_owned())),
+        None => Ok(()),
+    }
+}
+
 /// Writes a project's lock file, whole or not at all.
 ///
 /// # Errors
-/// Where it can't be written.
-pub fn write_lock(project: &Path, lock: &super::OrbLock) -> Result<PathBuf, SourceError> {
+/// Where it can't be written, or a link is in the way.
+pub fn write_lock(project: &Path, lock: &super::OrbLock) -> Result<PathBuf, StoreOrbError> {
     let path = project.join(super::LOCK_FILE);
+    check_links(project, &path)?;
     write(&path, lock.text().as_bytes())?;
     Ok(path)
 }

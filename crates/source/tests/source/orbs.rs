@@ -124,8 +124,25 @@ fn a_pinned_reference_stays_what_it_was() {
     write_lock(&place.project(), &lock).unwrap();
     place.put("store", "acme/tools@1.3.0", "newer");
     assert_eq!(place.found("acme/tools@1"), "acme/tools@1.2.0: good");
-    // What nobody pinned is found as ever.
-    assert_eq!(place.found("acme/tools@1.3"), "acme/tools@1.3.0: newer");
+    // What nobody pinned is not what this machine happens to have,
+    let unpinned = place.found("acme/tools@1.3");
+    assert_eq!(
+        unpinned,
+        "is not pinned by `.popsicle/orbs.lock`: acme/tools@1.3.0 is in this machine's store, and elsewhere it may be another"
+    );
+    assert!(place.found("acme/tools@4").starts_with("is not at hand"));
+    // but for whoever is about to pin it;
+    let pinning = place.finder().adding_pins();
+    assert_eq!(told(&pinning, "acme/tools@1.3"), "acme/tools@1.3.0: newer");
+    assert_eq!(told(&pinning, "acme/tools@1"), "acme/tools@1.2.0: good");
+    // what comes along with the project is the same everywhere, and what somebody names is meant.
+    place.vendor("acme/other@2.0.0", "brought along");
+    assert_eq!(
+        place.found("acme/other@2"),
+        "acme/other@2.0.0: brought along"
+    );
+    place.put("first", "acme/named@2.0.0", "named");
+    assert_eq!(place.found("acme/named@2"), "acme/named@2.0.0: named");
 
     place.put("first", "acme/tools@1.2.0", "evil");
     let refused = place.found("acme/tools@1");
@@ -144,6 +161,65 @@ fn a_pinned_reference_stays_what_it_was() {
     let error = OrbFinder::of_folder(&place.project(), &place.folders()).unwrap_err();
     assert!(error.to_string().contains("line 1"), "{error}");
     assert!(OrbFinder::relocking(&place.project(), &place.folders()).is_ok());
+}
+
+#[test]
+fn a_lock_file_that_pins_nothing_is_one_too() {
+    let place = Place::new();
+    place.put("store", "acme/tools@1.2.0", "text");
+    assert_eq!(place.found("acme/tools@1.2.0"), "acme/tools@1.2.0: text");
+    write_lock(&place.project(), &source::orbs::OrbLock::default()).unwrap();
+    assert!(place.found("acme/tools@1.2.0").starts_with("is not pinned"));
+}
+
+#[test]
+fn what_a_project_brings_along_is_written_into_the_project() {
+    let place = Place::new();
+    let project = place.project();
+    let outside = place.temp.path().join("outside");
+    fs::create_dir(&outside).unwrap();
+    let store = OrbStore::of_project(&project);
+    for link in [".popsicle", ".popsicle/orbs", ".popsicle/orbs/acme"] {
+        let _ = fs::remove_dir_all(project.join(".popsicle"));
+        let path = project.join(link);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(&outside, &path).unwrap();
+        let refused = store.put(&reference("acme/tools@1.2.0"), b"text", true);
+        assert!(matches!(refused, Err(StoreOrbError::Link(at)) if at == path));
+        fs::remove_file(&path).unwrap();
+    }
+    let _ = fs::remove_dir_all(project.join(".popsicle"));
+    std::os::unix::fs::symlink(&outside, project.join(".popsicle")).unwrap();
+    let refused = write_lock(&project, &source::orbs::OrbLock::default());
+    assert!(matches!(refused, Err(StoreOrbError::Link(_))));
+    assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
+}
+
+#[test]
+fn only_what_is_kept_stays() {
+    let place = Place::new();
+    let store = OrbStore::of_project(&place.project());
+    let address = "https://example.com/orb.yml";
+    for orb in [
+        "acme/tools@1.2.0",
+        "acme/tools@1.3.0",
+        "acme/old@1.0.0",
+        address,
+    ] {
+        store.put(&reference(orb), b"text", true).unwrap();
+    }
+    fs::write(store.folder().join("README"), "orbs").unwrap();
+    let removed = store.keep_only(&[&reference("acme/tools@1.3.0")]).unwrap();
+    let removed: Vec<String> = removed.iter().map(ToString::to_string).collect();
+    assert_eq!(removed, ["acme/old@1.0.0", "acme/tools@1.2.0", address]);
+    let left = store.list().unwrap();
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0].reference, reference("acme/tools@1.3.0"));
+    assert!(store.folder().join("README").exists());
+    assert_eq!(
+        fs::read_dir(store.folder().join("@url")).unwrap().count(),
+        0
+    );
 }
 
 #[test]
@@ -219,6 +295,18 @@ async fn a_registry_gives_an_orb_or_says_why_not() {
         (
             r#"{"errors": [{"message": "be quiet"}]}"#.to_owned(),
             "be quiet",
+        ),
+        (
+            // Of a terminal's codes, nothing is left to steer it.
+            r#"{"errors": [{"message": "a\u001b[2J\u202eb\nc"}]}"#.to_owned(),
+            ": a [2Jb c",
+        ),
+        (
+            format!(
+                r#"{{"errors": [{{"message": "{}"}}]}}"#,
+                "y".repeat(100_000)
+            ),
+            &format!(": {}…", "y".repeat(500)),
         ),
         ("<html>".to_owned(), "not a registry's"),
         (good.replace("1.2.3", "2.0.0"), "`2.0.0`"),

@@ -8,7 +8,7 @@ use model::{JobKind, JobSpec, Plan, WorkflowSpec};
 use serde::Serialize;
 
 use super::graph::requirements;
-use super::project::{ConfigArgs, ContextArgs, Project, refuse};
+use super::project::{ConfigArgs, ContextArgs, Project, Workflows, refuse};
 use crate::error::{Exit, Failure};
 use crate::output::{Output, clean};
 use crate::settings::Settings;
@@ -51,12 +51,12 @@ struct Required {
 pub fn run(args: &ExplainArgs, settings: &Settings, out: &mut Output) -> Result<Exit, Failure> {
     let ConfigArgs { path, context, .. } = &args.config;
     let project = Project::open(path, context, settings)?;
-    let (compiled, _) = project.compile();
+    let (compiled, _) = project.compile(Workflows::Triggered);
     let Some(plan) = &compiled.plan else {
         return Ok(refuse(&compiled.diagnostics, out));
     };
     // What a workflow that does not run would run may be at fault; the others are known all the same.
-    let whole = project.compile_all().plan;
+    let whole = project.compile(Workflows::All).0.plan;
     let whole = whole.as_ref().unwrap_or(plan);
     let workflows = whole.workflows.iter().map(|workflow| Explained {
         is_asked: context.branch.is_some() || context.tag.is_some(),

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use model::{JobKind, JobSpec, OutcomeKind, Plan, Requirement, WorkflowSpec};
 use serde::Serialize;
 
-use super::project::{ConfigArgs, Project, refuse};
+use super::project::{ConfigArgs, Project, Workflows, refuse};
 use crate::error::{Exit, Failure};
 use crate::output::{Output, clean};
 use crate::settings::Settings;
@@ -40,7 +40,7 @@ enum Format {
 /// Carries out the command.
 pub fn run(args: &GraphArgs, settings: &Settings, out: &mut Output) -> Result<Exit, Failure> {
     let project = Project::open(&args.config.path, &args.config.context, settings)?;
-    let (compiled, _) = project.compile();
+    let (compiled, _) = project.compile(Workflows::Triggered);
     let Some(plan) = compiled.plan else {
         return Ok(refuse(&compiled.diagnostics, out));
     };

@@ -12,7 +12,7 @@ use crate::error::{Exit, Failure};
 use crate::output::Output;
 use crate::settings::{Given, Settings};
 
-pub use project::{ConfigArgs, ContextArgs, Project, refuse, selected, tell};
+pub use project::{ConfigArgs, ContextArgs, Project, Workflows, refuse, selected, tell};
 
 /// What to do.
 #[derive(Debug, Subcommand)]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::project::{ConfigArgs, Project, refuse, tell};
+use super::project::{ConfigArgs, Project, Workflows, refuse, tell};
 use crate::error::{Exit, Failure};
 use crate::output::{Output, plural};
 use crate::settings::Settings;
@@ -25,7 +25,7 @@ pub struct ProcessArgs {
 pub fn run(args: &ProcessArgs, settings: &Settings, out: &mut Output) -> Result<Exit, Failure> {
     let project = Project::open(&args.config.path, &args.config.context, settings)?;
     // What is wrong with the expanded config is told by compiling it.
-    let (compiled, _) = project.compile();
+    let (compiled, _) = project.compile(Workflows::Triggered);
     if compiled.plan.is_none() {
         return Ok(refuse(&compiled.diagnostics, out));
     }

@@ -91,6 +91,18 @@ impl ContextArgs {
     }
 }
 
+/// Which workflows of a config are compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Workflows {
+    /// Those that what was named starts.
+    Triggered,
+    /// The same, to tell what is wrong with them: where nothing was said of what the config is for, no
+    /// condition keeps a workflow from being looked at.
+    Checked,
+    /// All, as for no trigger in particular: no filter and no condition of a workflow keeps anything out.
+    All,
+}
+
 /// A config that was found.
 pub struct Project {
     /// The folder of the project.
@@ -106,6 +118,17 @@ impl Project {
     /// Reads the config at `path`: the file itself, or what a pipeline of that directory would use.
     pub fn open(path: &Path, context: &ContextArgs, settings: &Settings) -> Result<Self, Failure> {
         Self::with(path, context, settings, OrbFinder::of_folder)
+    }
+
+    /// The same for pinning those of its orbs that are not pinned yet.
+    pub fn pinning(
+        path: &Path,
+        context: &ContextArgs,
+        settings: &Settings,
+    ) -> Result<Self, Failure> {
+        Self::with(path, context, settings, |project, folders| {
+            OrbFinder::of_folder(project, folders).map(OrbFinder::adding_pins)
+        })
     }
 
     /// The same for pinning its orbs anew, whatever is pinned.
@@ -146,39 +169,29 @@ impl Project {
     }
 
     /// Compiles it. The orbs tell what was asked of them.
-    pub fn compile(&self) -> (Compiled, ImportedOrbs) {
-        let orbs = self.orbs();
-        let compiled = ::config::compile(&self.files, &self.inputs(&orbs, self.trigger.as_ref()));
-        (compiled, orbs)
-    }
-
-    /// Compiles it to tell what is wrong. Where nothing was said of what it is for, no condition keeps a
-    /// workflow from being looked at.
-    pub fn validate(&self) -> (Compiled, ImportedOrbs) {
+    pub fn compile(&self, workflows: Workflows) -> (Compiled, ImportedOrbs) {
+        let is_for_nothing = self.trigger.is_none() && self.parameters.is_empty();
         let orbs = self.orbs();
         let inputs = Inputs {
-            all_workflows: self.trigger.is_none() && self.parameters.is_empty(),
-            ..self.inputs(&orbs, self.trigger.as_ref())
+            trigger: match workflows {
+                Workflows::Triggered | Workflows::Checked => self.trigger.as_ref(),
+                Workflows::All => None,
+            },
+            all_workflows: match workflows {
+                Workflows::Triggered => false,
+                Workflows::Checked => is_for_nothing,
+                Workflows::All => true,
+            },
+            ..self.inputs(&orbs)
         };
         let compiled = ::config::compile(&self.files, &inputs);
         (compiled, orbs)
     }
 
-    /// Compiles it for no trigger in particular: no filter and no condition of a workflow keeps anything
-    /// out.
-    pub fn compile_all(&self) -> Compiled {
-        let orbs = self.orbs();
-        let inputs = Inputs {
-            all_workflows: true,
-            ..self.inputs(&orbs, None)
-        };
-        ::config::compile(&self.files, &inputs)
-    }
-
     /// Expands each file of it.
     pub fn process(&self) -> Vec<(&SourceFile, Processed)> {
         let orbs = self.orbs();
-        let inputs = self.inputs(&orbs, self.trigger.as_ref());
+        let inputs = self.inputs(&orbs);
         let files = self.files.iter();
         files
             .map(|file| (file, ::config::process(file, &inputs)))
@@ -189,13 +202,9 @@ impl Project {
         ImportedOrbs::new(self.finder.clone())
     }
 
-    fn inputs<'a>(
-        &'a self,
-        orbs: &'a ImportedOrbs,
-        trigger: Option<&'a TriggerValues>,
-    ) -> Inputs<'a> {
+    fn inputs<'a>(&'a self, orbs: &'a ImportedOrbs) -> Inputs<'a> {
         Inputs {
-            trigger,
+            trigger: self.trigger.as_ref(),
             parameters: Some(&self.parameters),
             orbs: Some(orbs),
             all_workflows: false,

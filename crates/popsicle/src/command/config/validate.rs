@@ -4,7 +4,7 @@ use ::config::{Compiled, Diagnostic, SourceFile};
 use clap::Args;
 use serde::Serialize;
 
-use super::project::{ConfigArgs, Project, tell};
+use super::project::{ConfigArgs, Project, Workflows, tell};
 use crate::error::{Exit, Failure};
 use crate::output::{Output, plural};
 use crate::settings::Settings;
@@ -22,7 +22,7 @@ pub struct ValidateArgs {
 /// Carries out the command.
 pub fn run(args: &ValidateArgs, settings: &Settings, out: &mut Output) -> Result<Exit, Failure> {
     let project = Project::open(&args.config.path, &args.config.context, settings)?;
-    let (compiled, orbs) = project.validate();
+    let (compiled, orbs) = project.compile(Workflows::Checked);
     let files = &project.files;
     let exit = match compiled.plan {
         Some(_) => Exit::Success,

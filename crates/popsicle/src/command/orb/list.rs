@@ -1,11 +1,12 @@
 //! `popsicle orb list`: which orbs are at hand, and what the config here needs and lacks.
 
+use ::config::{Diagnostic, ErrorKind};
 use clap::Args;
 use serde::Serialize;
 use source::orbs::{OrbStore, VENDORED_DIR};
 
 use super::Imports;
-use crate::command::config::{ConfigArgs, Project, selected};
+use crate::command::config::{ConfigArgs, Project, Workflows, refuse, selected};
 use crate::error::{Exit, Failure};
 use crate::output::{Output, clean};
 use crate::settings::Settings;
@@ -72,8 +73,15 @@ pub fn run(args: &ListArgs, settings: &Settings, out: &mut Output) -> Result<Exi
             path: orb.path.display().to_string(),
         }));
     }
+    let mut faults = Vec::new();
     let imports: Imports = match &project {
-        Some(project) => project.compile().1.into_asked(),
+        Some(project) => {
+            let (compiled, orbs) = project.compile(Workflows::Checked);
+            // What orbs lack is told below.
+            let is_own = |fault: &Diagnostic| fault.kind == ErrorKind::Config;
+            faults.extend(compiled.errors().filter(|fault| is_own(fault)).cloned());
+            orbs.into_asked()
+        }
         None => Imports::new(),
     };
     let needed = imports.into_iter().map(|(reference, found)| match found {
@@ -103,7 +111,11 @@ pub fn run(args: &ListArgs, settings: &Settings, out: &mut Output) -> Result<Exi
     } else {
         tell(&report, out)?;
     }
-    Ok(Exit::Success)
+    if faults.is_empty() {
+        return Ok(Exit::Success);
+    }
+    out.say("the config is wrong, and may import more than that:\n");
+    Ok(refuse(&faults, out))
 }
 
 fn tell(report: &Report, out: &mut Output) -> Result<(), Failure> {

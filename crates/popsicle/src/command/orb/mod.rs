@@ -104,7 +104,9 @@ impl From<FetchError> for Failure {
 impl From<StoreOrbError> for Failure {
     fn from(error: StoreOrbError) -> Self {
         match error {
-            StoreOrbError::TooLarge { .. } | StoreOrbError::NotExact { .. } => Self::usage(&error),
+            StoreOrbError::TooLarge { .. }
+            | StoreOrbError::NotExact { .. }
+            | StoreOrbError::Link(_) => Self::usage(&error),
             StoreOrbError::Differs { .. } => Self::usage(&error).hint("`--replace` replaces it"),
             StoreOrbError::Source(error) => Self::unable(error),
         }

@@ -4,7 +4,7 @@ use clap::Args;
 use source::orbs::{LOCK_FILE, OrbLock, OrbReference, OrbStore, Pin, VENDORED_DIR, write_lock};
 
 use super::all_found;
-use crate::command::config::{ConfigArgs, Project, refuse};
+use crate::command::config::{ConfigArgs, Project, Workflows, refuse};
 use crate::error::{Exit, Failure};
 use crate::output::{Output, plural};
 use crate::settings::Settings;
@@ -24,16 +24,16 @@ pub fn run(args: &VendorArgs, settings: &Settings, out: &mut Output) -> Result<E
     let open = if args.relock {
         Project::relocking
     } else {
-        Project::open
+        Project::pinning
     };
     let project = open(&args.config.path, &args.config.context, settings)?;
-    let (compiled, orbs) = project.compile();
+    let (compiled, orbs) = project.compile(Workflows::Triggered);
     let found = all_found(orbs)?;
     // An error may hide what is imported.
     if compiled.plan.is_none() {
         return Ok(refuse(&compiled.diagnostics, out));
     }
-    let store = OrbStore::new(project.root.join(VENDORED_DIR));
+    let store = OrbStore::of_project(&project.root);
     let mut lock = OrbLock::default();
     for (asked, orb) in &found {
         let asked: OrbReference = asked.parse().map_err(Failure::usage)?;
@@ -45,7 +45,12 @@ pub fn run(args: &VendorArgs, settings: &Settings, out: &mut Output) -> Result<E
         };
         lock.insert(asked, pin);
     }
-    write_lock(&project.root, &lock).map_err(Failure::unable)?;
+    write_lock(&project.root, &lock)?;
+    // After the lock: what it pinned until now is needed as long as it does.
+    let kept: Vec<&OrbReference> = found.values().map(|orb| &orb.reference).collect();
+    for removed in store.keep_only(&kept)? {
+        out.say(format_args!("removed {removed}, which nothing imports"));
+    }
     out.say(format_args!(
         "{} in {VENDORED_DIR}, pinned in {LOCK_FILE}; commit both",
         plural(found.len(), "orb")

@@ -21,7 +21,7 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::cli::RunArgs;
-use crate::command::config::Project;
+use crate::command::config::{Project, Workflows};
 use crate::error::{Exit, Failure};
 use crate::output::Output;
 use crate::settings::{ExecutorChoice, Settings};
@@ -103,7 +103,7 @@ fn refuse_unknown(dir: &Path, args: &RunArgs, settings: &Settings) -> Result<(),
     let Ok(project) = Project::open(dir, &args.context, settings) else {
         return Ok(());
     };
-    let Some(plan) = project.compile_all().plan else {
+    let Some(plan) = project.compile(Workflows::All).0.plan else {
         return Ok(());
     };
     let refused = |what: &str, name: &str, there: BTreeSet<&str>| {

@@ -9,10 +9,11 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use crate::keys::{KeySpec, Names, Others, PIPELINE_VALUES, Place, Takes};
+use crate::read::Scalar;
 
 use super::outline::{Node, NodeId, Outline};
 use super::scope::{Definition, Trail, keys_in};
-use super::target::{explain_definition, explain_key, explain_parameter, noun};
+use super::target::{explain_definition, explain_key, explain_parameter, is_in_reference, noun};
 use super::{Completion, CompletionKind, Completions, Document, MAX_COMPLETIONS, span};
 
 /// A character that no config has; it looks like a letter to the outline.
@@ -73,7 +74,16 @@ impl Document<'_> {
             return Some((start..offset, items));
         }
         let spot = spot?;
-        let (range, items) = match spot {
+        if let Some(start) = self.expression_start(&spot, offset) {
+            let mut items = self.references(&self.trail(spot.node()));
+            if let Spot::Half(_) = spot {
+                items.extend(self.at_value(&spot));
+            }
+            let typed = outline.slice(&(start..offset));
+            items.retain(|item| item.label.starts_with(typed));
+            return Some((start..offset, items));
+        }
+        let (range, mut items) = match spot {
             Spot::Alias(id) => (outline.node(id).alias.clone()?, self.anchors(id)),
             Spot::Key(id) => {
                 let trail = self.trail(outline.node(id).parent);
@@ -85,7 +95,29 @@ impl Document<'_> {
                 (range.start..offset, self.at_value(&spot))
             }
         };
+        let before = outline.slice(&(0..range.start));
+        let is_quoted = before.ends_with(['"', '\'']);
+        if !is_quoted && !matches!(spot, Spot::Alias(_)) {
+            let in_flow = outline.node(spot.node()).in_flow;
+            items.iter_mut().for_each(|item| quote(item, in_flow));
+        }
         Some((range, items))
+    }
+
+    /// Where the word before the mark begins, if the mark is in a text that is an expression as a whole.
+    fn expression_start(&self, spot: &Spot, offset: usize) -> Option<usize> {
+        let id = spot.node();
+        if !matches!(spot, Spot::Value(_) | Spot::Half(_)) || !self.is_expression(id) {
+            return None;
+        }
+        let range = self.outline.node(id).scalar.clone()?;
+        let before = self.outline.slice(&(range.start..offset));
+        // On a line of its own, it may become a key as well.
+        if before.is_empty() && matches!(spot, Spot::Half(_)) {
+            return None;
+        }
+        let typed = before.len() - before.trim_end_matches(is_in_reference).len();
+        Some(offset - typed)
     }
 
     fn spot(&self, offset: usize) -> Option<Spot> {
@@ -386,9 +418,50 @@ fn reference_start(outline: &Outline, offset: usize) -> Option<usize> {
     if inside.contains(">>") || inside.starts_with(':') {
         return None;
     }
-    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-');
-    let typed = inside.len() - inside.trim_end_matches(is_part).len();
+    let typed = inside.len() - inside.trim_end_matches(is_in_reference).len();
     Some(offset - typed)
+}
+
+/// Puts quotes around a name that would be something else without.
+fn quote(item: &mut Completion, in_flow: bool) {
+    let is_name = match item.kind {
+        CompletionKind::Key | CompletionKind::Anchor => false,
+        // The language's own words are never quoted.
+        CompletionKind::Value => !item.detail.is_empty(),
+        CompletionKind::Job
+        | CompletionKind::Step
+        | CompletionKind::Executor
+        | CompletionKind::Parameter => true,
+    };
+    if !is_name || is_plain(&item.label, in_flow) {
+        return;
+    }
+    let quoted = if item.label.chars().any(char::is_control) {
+        format!("{:?}", item.label)
+    } else {
+        format!("'{}'", item.label.replace('\'', "''"))
+    };
+    item.insert = item.insert.replacen(&item.label, &quoted, 1);
+}
+
+/// Whether a text means itself without quotes.
+fn is_plain(text: &str, in_flow: bool) -> bool {
+    const INDICATORS: &[char] = &[
+        '-', '?', ':', ',', '[', ']', '{', '}', '#', '&', '*', '!', '|', '>', '\'', '"', '%', '@',
+        '`',
+    ];
+    let scalar = Scalar {
+        text: text.to_owned(),
+        plain: true,
+    };
+    scalar.describe() == "a string"
+        && text.trim() == text
+        && !text.starts_with(INDICATORS)
+        && !text.contains(": ")
+        && !text.contains(" #")
+        && !text.ends_with(':')
+        && !text.chars().any(char::is_control)
+        && !(in_flow && text.contains([',', '[', ']', '{', '}']))
 }
 
 fn reference(name: String, documentation: &str) -> Completion {

@@ -82,6 +82,25 @@ impl Document<'_> {
         self.trail_in(&self.outline, id, true)
     }
 
+    /// Whether a text is an expression as a whole: the `when` of a workflow, the `filters` of a job's use.
+    pub(super) fn is_expression(&self, id: NodeId) -> bool {
+        let trail = self.trail(id);
+        let [
+            ..,
+            (_, Some(Takes::Map(outer))),
+            (_, Some(Takes::Map(place))),
+        ] = trail.as_slice()
+        else {
+            return false;
+        };
+        let is_place = matches!(
+            (outer, place),
+            (Place::Workflow, Place::Condition) | (Place::Use, Place::Filters)
+        );
+        let text = self.outline.scalar(id).unwrap_or_default();
+        is_place && !text.contains("<<")
+    }
+
     fn trail_in(&self, outline: &Rc<Outline>, id: NodeId, follow: bool) -> Trail {
         let mut ids: Vec<NodeId> = outline.ancestors(id).take(MAX_DEPTH + 1).collect();
         if ids.last() != Some(&0) {

@@ -55,6 +55,13 @@ impl Document<'_> {
             let target = self.reference(outline.slice(&hole), &trail)?;
             return Some((target, hole));
         }
+        if let Some((id, range)) = node_at(|node| &node.scalar)
+            && self.is_expression(id)
+        {
+            let word = word_at(outline, &range, offset)?;
+            let target = self.reference(outline.slice(&word), &self.trail(id))?;
+            return Some((target, word));
+        }
         if let Some((id, range)) = node_at(|node| &node.alias) {
             let anchor = self.anchor(outline.slice(&range), id)?;
             return Some((Target::Anchor(anchor), range));
@@ -325,12 +332,21 @@ fn hole_at(outline: &Outline, offset: usize) -> Option<Range<usize>> {
     if text[open..at].contains(">>") || !text[at..].contains(">>") {
         return None;
     }
-    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-');
-    let before = &text[open + 2..at];
-    let begin = at - (before.len() - before.trim_end_matches(is_part).len());
-    let after = &text[at..];
-    let end = at + after.len() - after.trim_start_matches(is_part).len();
-    (begin < end).then_some(start + begin..start + end)
+    word_at(outline, &(start + open + 2..start + text.len()), offset)
+}
+
+/// The reference at a byte of a part of the text.
+fn word_at(outline: &Outline, part: &Range<usize>, offset: usize) -> Option<Range<usize>> {
+    let before = outline.slice(&(part.start..offset));
+    let begin = offset - (before.len() - before.trim_end_matches(is_in_reference).len());
+    let after = outline.slice(&(offset..part.end));
+    let end = offset + after.len() - after.trim_start_matches(is_in_reference).len();
+    (begin < end).then_some(begin..end)
+}
+
+/// What a reference may be made of.
+pub(super) fn is_in_reference(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '.' | '_' | '-')
 }
 
 pub(super) fn noun(names: Names) -> &'static str {

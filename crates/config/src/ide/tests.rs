@@ -185,6 +185,46 @@ fn references_are_completed() {
     assert_snapshot!(offered("jobs:\n  a:\n    steps:\n      - run: cat <<EO|\n"), @"20+2:");
 }
 
+#[test]
+fn what_is_an_expression_as_a_whole_is_known() {
+    let when = |text: &str| {
+        format!(
+            "parameters:\n  deploy: {{type: boolean, default: false}}\nworkflows:\n  main:\n    when: {text}\n    jobs: [a]\n"
+        )
+    };
+    assert_snapshot!(offered(&when("pipeline.git.b|")), @"11+14: pipeline.git.branch, pipeline.git.branch.is_default, pipeline.git.base_revision");
+    assert_snapshot!(offered(&when("pipeline.git.tag == \"x\" and not (pipeline.par|)")), @"44+12: pipeline.parameters.deploy");
+    assert_snapshot!(offered(&when("'pipeline.trigger_s| == \"api\"'")), @"12+18: pipeline.trigger_source");
+    assert_snapshot!(offered(&when("\n      pipeline.par|")), @"7+12: pipeline.parameters.deploy");
+    assert_snapshot!(offered("workflows:\n  main:\n    unless: a\n    jobs:\n      - a:\n          filters: pipeline.git.tag or pipeline.git.b|\n"), @"40+14: pipeline.git.branch, pipeline.git.branch.is_default, pipeline.git.base_revision");
+    // The `when` of a step is none, and neither is a text with holes.
+    assert_snapshot!(offered("jobs:\n  a:\n    steps:\n      - when: {condition: pipeline.git.b|, steps: [a]}\n"), @"27+14:");
+    assert_snapshot!(hover(&when("pipeline.git.tag or pipeline.git.bra|nch")), @"
+    **`pipeline.git.branch`**
+
+    The branch; empty for a tag.
+    ");
+    assert_snapshot!(hover(&when(">-\n      pipeline.git.tag\n      and pipeline.parameters.dep|loy")), @"**Parameter** `deploy`: boolean, `false` unless given");
+    assert_snapshot!(hover(&when("not pipeline.git.tag sta|rts-with \"v\"")), @"nothing");
+    assert_snapshot!(definition(&when("pipeline.parameters.d|eploy")), @"
+    2:   deploy: {type: boolean, default: false}
+         ^^^^^^
+    ");
+}
+
+#[test]
+fn names_that_would_be_something_else_are_quoted() {
+    const NAMES: &str =
+        "jobs:\n  yes: {}\n  a b: {}\n  \"1.0\": {}\n  'a: b': {}\n  'c, #1': {}\n  '*x': {}\n";
+    let uses = |text: &str| offered(&format!("{NAMES}workflows:\n  main:\n    jobs: {text}\n"));
+    assert_snapshot!(uses("\n      - |"), @r#"9+0: yes ("'yes'"), a b, 1.0 ("'1.0'"), a: b ("'a: b'"), c, #1 ("'c, #1'"), *x ("'*x'")"#);
+    assert_snapshot!(uses("[|]"), @r#"12+0: yes ("'yes'"), a b, 1.0 ("'1.0'"), a: b ("'a: b'"), c, #1 ("'c, #1'"), *x ("'*x'")"#);
+    assert_snapshot!(uses("['|']"), @"13+0: yes, a b, 1.0, a: b, c, #1, *x");
+    assert_snapshot!(uses("\n      - a|: {}"), @r#"9+1: yes ("'yes'"), a b, 1.0 ("'1.0'"), a: b ("'a: b'"), c, #1 ("'c, #1'"), *x ("'*x'")"#);
+    let values = "commands:\n  c:\n    parameters:\n      v: {type: enum, enum: ['3.10', \"on\", a, 'b # c']}\njobs:\n  a:\n    steps:\n      - c: {v: |}\n";
+    assert_snapshot!(offered(values), @r#"16+0: 3.10 ("'3.10'"), on ("'on'"), a, b # c ("'b # c'")"#);
+}
+
 /// An orb that is written in the config, with one in it.
 const ORBS: &str = "version: 2.1
 parameters:

@@ -234,8 +234,13 @@ impl Expander<'_> {
     /// `setup: true`, if it is.
     fn setup(&mut self, top: &Map) -> Option<Entry> {
         let entry = top.get("setup")?;
+        let value = self.substitute(&entry.value, Env::default());
+        let entry = Entry {
+            key: entry.key.clone(),
+            value,
+        };
         match entry.value.as_bool() {
-            Some(true) => Some(entry.clone()),
+            Some(true) => Some(entry),
             Some(false) => None,
             None if entry.value.is_null() => None,
             None => {

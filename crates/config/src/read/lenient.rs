@@ -3,13 +3,15 @@
 //! CircleCI's parser (snakeyaml, of the same family as PyYAML and libyaml) does not look at
 //! indentation inside `[…]`, `{…}` and quotes, and takes a `|` that stands right below its key. Ours
 //! follows YAML 1.2 to the letter and refuses all that, and tabs before a line of a quoted text. Real configs have it, so the line in question
-//! is indented, which does not change what it means, and places are counted without that.
+//! is indented, which does not change what it means, and places are counted without that. So it is with
+//! the `:` right behind an alias that is a key (`*name: …`), which YAML 1.2 has as a part of the name.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use saphyr_parser::{Marker, ScanError};
 
+use super::syntax::Last;
 use super::{FileId, Source};
 
 /// How often a text is mended before it is called wrong; each time costs another reading.
@@ -27,6 +29,8 @@ pub(super) struct Layout<'s> {
     text: Cow<'s, str>,
     /// How many spaces were put in front of each line that got any.
     added: BTreeMap<usize, usize>,
+    /// Before which characters of a line, from 0, a space was put: the `:` behind aliases.
+    spaced: BTreeMap<usize, BTreeSet<usize>>,
     mends: usize,
 }
 
@@ -36,6 +40,7 @@ impl<'s> Layout<'s> {
             source,
             text: Cow::Borrowed(source.text()),
             added: BTreeMap::new(),
+            spaced: BTreeMap::new(),
             mends: 0,
         }
     }
@@ -51,11 +56,16 @@ impl<'s> Layout<'s> {
     /// Line and column of a mark in the source, from 1.
     pub(super) fn place(&self, mark: &Marker) -> (usize, usize) {
         let added = self.added.get(&mark.line()).copied().unwrap_or(0);
-        (mark.line(), (mark.col() + 1).saturating_sub(added).max(1))
+        let mut column = mark.col().saturating_sub(added);
+        for spaced in self.spaced.get(&mark.line()).into_iter().flatten() {
+            column -= usize::from(column > *spaced);
+        }
+        (mark.line(), column + 1)
     }
 
     /// Mends what the parser stumbled over; false if that was a real fault.
-    pub(super) fn mend(&mut self, error: &ScanError) -> bool {
+    /// `last` is what was read before that.
+    pub(super) fn mend(&mut self, error: &ScanError, last: &Last) -> bool {
         self.mends += 1;
         if self.mends > MAX_MENDS || self.mends * self.text.len() > MAX_REREAD_BYTES {
             return false;
@@ -69,11 +79,41 @@ impl<'s> Layout<'s> {
         {
             self.indent_below(line, line - 1)
         } else if info.contains("simple key expect") || info.contains("did not find expected key") {
+            let next = last.next_word(self.source, line);
+            if next.is_some_and(|(line, column)| self.space_alias(line, column)) {
+                return true;
+            }
             self.block_header_above(line)
                 .is_some_and(|header| self.indent_below(header, header - 1))
+        } else if info.contains("unknown anchor") {
+            self.space_alias(line, column)
         } else {
             false
         }
+    }
+
+    /// Parts an alias and the `:` that makes it a key; false if there is none.
+    fn space_alias(&mut self, line: usize, column: usize) -> bool {
+        let text = self.source.line(line);
+        let alias = text.chars().skip(column - 1);
+        let alias = alias.take_while(|c| !c.is_whitespace() && !",[]{}".contains(*c));
+        let alias: String = alias.collect();
+        if !alias.starts_with('*') || !alias.ends_with(':') {
+            return false;
+        }
+        let colon = column - 1 + alias.chars().count() - 1;
+        let Some((byte, _)) = text.char_indices().nth(colon) else {
+            return false;
+        };
+        let spaced = self.spaced.get(&line);
+        let before = spaced.map_or(0, |spaced| spaced.range(..colon).count());
+        let added = self.added.get(&line).copied().unwrap_or(0);
+        let at = self.source.line_start(line) + self.added_before(line) + added + before + byte;
+        if !self.spaced.entry(line).or_default().insert(colon) {
+            return false;
+        }
+        self.text.to_mut().insert(at, ' ');
+        true
     }
 
     /// Indents the lines of a quoted text that begins at a place, up to its closing quote.
@@ -136,7 +176,9 @@ impl<'s> Layout<'s> {
 
     /// How many spaces were put in above a line.
     fn added_before(&self, line: usize) -> usize {
-        self.added.range(..line).map(|(_, spaces)| spaces).sum()
+        let spaced = self.spaced.range(..line).map(|(_, columns)| columns.len());
+        let added = self.added.range(..line).map(|(_, spaces)| *spaces);
+        added.chain(spaced).sum()
     }
 }
 
@@ -197,6 +239,19 @@ mod tests {
             ),
             ("x:\n  run:\n  |\n    a\n  b: c", r#"{x={run="a\n" b="c"}}"#),
             ("run:\n>\n  a\n", r#"{run="a\n"}"#),
+            (
+                "a: &n é\n*n: b\nx:\n  - *n:\n      c: d",
+                r#"{a="é" é="b" x=[{é={c="d"}}]}"#,
+            ),
+            (
+                "a: &n é\nb: &m o\nx: {*n: *m, *m: [\ny\n]}\nz: *m",
+                r#"{a="é" b="o" x={é="o" o=["y"]} z="o"}"#,
+            ),
+            // A text is left as it is.
+            (
+                "a: &n é\n*n: |\n  *n: b\nc: '*n: b'",
+                r#"{a="é" é="*n: b\n" c="*n: b"}"#,
+            ),
         ] {
             assert_eq!(tree(text), expected, "{text}");
         }
@@ -206,5 +261,13 @@ mod tests {
     fn places_are_those_of_the_file() {
         let text = "a: [\n*b,\n]";
         assert!(tree(text).contains("\n  ci.yml:2:1\n"), "{}", tree(text));
+        let text = "a: &n x\nb: {*n: [\n*n, *n], *n: 1, ü: *o}";
+        assert!(tree(text).contains("\n  ci.yml:3:20\n"), "{}", tree(text));
+        let unknown = "*none: b";
+        assert!(
+            tree(unknown).contains("\n  ci.yml:1:1\n"),
+            "{}",
+            tree(unknown)
+        );
     }
 }

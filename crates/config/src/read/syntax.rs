@@ -23,6 +23,18 @@ pub(super) struct Last {
     pub(super) is_plain: bool,
 }
 
+impl Last {
+    /// The place of what is written behind it, up to a line.
+    pub(super) fn next_word(&self, source: &Source, line: usize) -> Option<(usize, usize)> {
+        let Region {
+            end_line,
+            end_column,
+            ..
+        } = self.region;
+        next_word(source, end_line.max(1), end_column.max(1), line)
+    }
+}
+
 impl Fault {
     pub(super) fn tell(&self, source: &Source, problems: &mut Problems) {
         let (line, column) = self.place;
@@ -31,6 +43,7 @@ impl Fault {
             .or_else(|| self.blank(source))
             .or_else(|| self.key(source))
             .or_else(|| self.dash(source))
+            .or_else(|| self.behind_bracket(source))
             .unwrap_or_else(|| {
                 let (message, help) = explain(&self.info);
                 (Region::point(source.file(), line, column), message, help)
@@ -147,12 +160,7 @@ impl Fault {
             }
             (line, column)
         } else if self.info.contains("simple key expect") {
-            let Region {
-                end_line,
-                end_column,
-                ..
-            } = self.last.region;
-            next_word(source, end_line.max(1), end_column.max(1), line)?
+            self.last.next_word(source, line)?
         } else {
             return None;
         };
@@ -203,6 +211,29 @@ impl Fault {
                 point,
                 "a `-` has no space after it".to_owned(),
                 Some("write `- ` before each item of a list"),
+            )
+        })
+    }
+}
+
+impl Fault {
+    /// Text behind the bracket that closes a list or map.
+    fn behind_bracket(&self, source: &Source) -> Option<Told> {
+        let (line, column) = self.place;
+        let Region {
+            end_line,
+            end_column,
+            ..
+        } = self.last.region;
+        // The bracket's end is told with the blanks behind it.
+        let before = source.line(line).chars().take(end_column.saturating_sub(1));
+        let is_bracket = before.collect::<String>().trim_end().ends_with([']', '}']);
+        let is_behind = end_line == line && end_column <= column && is_bracket;
+        (is_behind && self.info.contains("did not find expected")).then(|| {
+            (
+                Region::point(source.file(), line, column),
+                "there is more text after a closing bracket".to_owned(),
+                Some("quote the whole value if the brackets are a part of it"),
             )
         })
     }
@@ -319,6 +350,11 @@ fn explain(info: &str) -> (String, Option<&'static str>) {
             "block sequence entries are not allowed",
             "a `-` stands where no list can begin",
             "begin the list on a line of its own",
+        ),
+        (
+            "while scanning an anchor or alias",
+            "a `*` or `&` is not followed by a name",
+            "quote the value if it is a part of that, as in `cron: \"* * * * *\"`",
         ),
         (
             "a byte order mark must not appear",

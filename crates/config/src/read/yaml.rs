@@ -50,14 +50,19 @@ pub(crate) fn read(source: &Source, problems: &mut Problems) -> Option<Rc<Node>>
                     last,
                 };
                 problems.rewind(before);
-                let is_mended = layout.mend(&error);
-                // If it can't be read however it is laid out, the first fault is the likeliest:
-                // a quote or a bracket that is never closed.
-                let fault = first_fault.get_or_insert(fault);
-                if !is_mended {
-                    fault.tell(source, problems);
-                    return None;
+                let is_mended = layout.mend(&error, &last);
+                if is_mended {
+                    first_fault.get_or_insert(fault);
+                    continue;
                 }
+                // If it can't be read however it is laid out, the first fault is the likeliest: a quote or a
+                // bracket that is never closed. But an anchor that is not there is not there.
+                let is_own = |first: &Fault| {
+                    fault.info.contains("unknown anchor") && !first.info.contains("quoted")
+                };
+                let first = first_fault.take().filter(|first| !is_own(first));
+                first.unwrap_or(fault).tell(source, problems);
+                return None;
             }
         }
     }
@@ -142,6 +147,15 @@ impl Reader<'_> {
                 Event::Alias(anchor) => self.alias(anchor, region)?,
                 Event::Scalar(text, style, anchor, tag) => {
                     let quoted = self.tagged_text(tag.as_deref(), region);
+                    let is_bare = tag.as_deref().is_some_and(is_bare);
+                    if is_bare && style == ScalarStyle::Plain {
+                        self.problems
+                            .warning(
+                                region,
+                                "the `!` is a YAML tag here, and no part of the text",
+                            )
+                            .help("quote the whole text if it is meant");
+                    }
                     let node = Node::scalar(
                         region,
                         Scalar {
@@ -323,12 +337,17 @@ impl Reader<'_> {
                 "int" | "float" | "bool" | "null" | "map" | "seq" => return false,
                 _ => {}
             }
-        } else if tag.handle.is_empty() && tag.suffix == "!" {
+        } else if is_bare(tag) {
             return true;
         }
+        let shown = if tag.is_yaml_core_schema() {
+            format!("!!{}", tag.suffix)
+        } else {
+            tag.to_string()
+        };
         self.problems
-            .error(region, format!("the YAML tag `{tag}` means nothing here"))
-            .help("remove the tag");
+            .error(region, format!("the YAML tag `{shown}` means nothing here"))
+            .help("remove the tag, or quote the whole text if it is a part of that");
         false
     }
 }
@@ -345,9 +364,21 @@ fn ends_empty(next: &Result<(Event<'_>, Span), ScanError>) -> bool {
     }
 }
 
+/// `!` alone.
+fn is_bare(tag: &Tag) -> bool {
+    tag.handle.is_empty() && tag.suffix == "!"
+}
+
 fn pending_key(node: &Node, problems: &mut Problems) -> PendingKey {
     let text = match &node.value {
         Value::Scalar(scalar) if scalar.plain && scalar.text == "<<" => {
+            return PendingKey::Merge(node.region);
+        }
+        Value::Scalar(scalar) if scalar.text == "<<" => {
+            // As in JSON. CircleCI takes it for a key like others, and refuses that.
+            problems
+                .warning(node.region, "a `<<` in quotes merges only here")
+                .help("remove the quotes");
             return PendingKey::Merge(node.region);
         }
         Value::Scalar(scalar) => {

@@ -724,7 +724,7 @@ fn syntax_that_is_wrong() {
     1 │ run: @here
       │      ^ quote the value if the character is part of it
     ");
-    assert_snapshot!(refusal("run: !ruby/object {}\n"), @r"
+    assert_snapshot!(refusal("run: !ruby/object {}\n"), @"
     warning: the config does not say its `version`
       ci.yml:1:1
     1 │ run: !ruby/object {}
@@ -738,7 +738,7 @@ fn syntax_that_is_wrong() {
     error: the YAML tag `!ruby/object` means nothing here
       ci.yml:1:6
     1 │ run: !ruby/object {}
-      │      ^^^^^^^^^^^^^^ remove the tag
+      │      ^^^^^^^^^^^^^^ remove the tag, or quote the whole text if it is a part of that
     ");
     assert_snapshot!(refusal("? [a]\n: b\n"), @r"
     warning: the config does not say its `version`

@@ -104,6 +104,24 @@ fn keys_without_a_colon() {
 }
 
 #[test]
+fn values_that_need_quotes() {
+    check(&[
+        (
+            "x:\n  - run: [ -f a ] && b\n",
+            "2:19 there is more text after a closing bracket",
+        ),
+        (
+            "x:\n  key: {a: b} c\n",
+            "2:15 there is more text after a closing bracket",
+        ),
+        (
+            "cron: * * * * *\n",
+            "1:7 a `*` or `&` is not followed by a name",
+        ),
+    ]);
+}
+
+#[test]
 fn characters_that_are_not_seen() {
     check(&[
         (

@@ -105,3 +105,14 @@ jobs:
       │             ^^^^^^^^^^^^^^^^^^^^^^
     ");
 }
+
+#[test]
+fn a_parameter_may_say_whether_a_config_sets_up() {
+    let text = |default: &str| {
+        format!(
+            "version: 2.1\nsetup: << pipeline.parameters.first >>\nparameters: {{first: {{type: boolean, default: {default}}}}}\njobs: {{build: {{machine: true, steps: [checkout]}}}}\n"
+        )
+    };
+    assert!(plan(&text("true")).setup);
+    assert!(!plan(&text("false")).setup);
+}

@@ -244,3 +244,22 @@ fn what_follows_the_first_document_is_ignored_with_a_warning() {
       │ ^^^ a config is one document: remove this line, or what follows it
     ");
 }
+
+#[test]
+fn what_yaml_takes_away_is_told() {
+    let text = with_steps("      - run: ! grep x y\n      - run: ! 'false'\n");
+    assert_snapshot!(told(&compile_one(&text)), @"
+    warning: the `!` is a YAML tag here, and no part of the text
+      ci.yml:6:14
+    6 │       - run: ! grep x y
+      │              ^^^^^^^^^^ quote the whole text if it is meant
+    ");
+    let merged =
+        "version: 2.1\nx: &x {machine: true}\njobs: {build: {\"<<\": *x, steps: [checkout]}}\n";
+    assert_snapshot!(told(&compile_one(merged)), @r#"
+    warning: a `<<` in quotes merges only here
+      ci.yml:3:16
+    3 │ jobs: {build: {"<<": *x, steps: [checkout]}}
+      │                ^^^^ remove the quotes
+    "#);
+}

@@ -217,6 +217,16 @@ impl Expander<'_> {
         if !is_expression {
             return self.reference(inner, region, env);
         }
+        if self.is_text(inner) {
+            // Nobody writes a value like that, but `cat <<'EOF' >> file` is a here-document.
+            self.problems
+                .error(
+                    region,
+                    format!("{inner} is only a text, and a `<<` opens a value here"),
+                )
+                .help("write `\\<<` for what is no value");
+            return None;
+        }
         let node = self.expression(inner, region, env)?;
         Some(Binding {
             name: inner.into(),
@@ -229,6 +239,12 @@ impl Expander<'_> {
     fn is_constant(&mut self, inner: &str) -> bool {
         let parsed = expression::parse(inner, self.patterns);
         parsed.is_ok_and(|expression| expression.references().is_empty())
+    }
+
+    /// A text in quotes and nothing else.
+    fn is_text(&mut self, inner: &str) -> bool {
+        let parsed = expression::parse(inner, self.patterns);
+        inner.starts_with(['"', '\'']) && parsed.is_ok_and(|expression| expression.is_text())
     }
 
     /// What a dotted name stands for.

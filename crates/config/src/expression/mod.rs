@@ -97,6 +97,11 @@ impl Expression {
         &self.references
     }
 
+    /// Whether it is nothing but a text in quotes.
+    pub(crate) fn is_text(&self) -> bool {
+        matches!(self.root, Node::Literal(Datum::Text(_)))
+    }
+
     /// How many regular expressions it may hold texts against.
     pub(crate) fn pattern_count(&self) -> usize {
         self.patterns

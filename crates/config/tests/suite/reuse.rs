@@ -644,7 +644,7 @@ workflows: {ci: {jobs: [tools/build]}}
 #[test]
 fn expressions_need_no_names() {
     let text = with_steps(
-        "      - run: echo << true >> << 1 == 1 >> << not true >> << false and 10 or 1 >> << \"a\" >>\n      - when: {condition: << 1 == 2 >>, steps: [run: never]}\n",
+        "      - run: echo << true >> << 1 == 1 >> << not true >> << false and 10 or 1 >> << not \"a\" or \"a\" >>\n      - when: {condition: << 1 == 2 >>, steps: [run: never]}\n",
     );
     assert!(processed(&text).contains("echo true true false 1 a"));
     assert!(!processed(&text).contains("never"));

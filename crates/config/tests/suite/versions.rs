@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 
-use crate::{compile_one, outline, plan, refusal, told};
+use crate::{compile_one, outline, plan, refusal, told, with_steps};
 
 #[test]
 fn a_config_of_version_2_is_told_what_needs_the_next() {
@@ -115,4 +115,22 @@ fn a_parameter_may_say_whether_a_config_sets_up() {
     };
     assert!(plan(&text("true")).setup);
     assert!(!plan(&text("false")).setup);
+}
+
+/// It would be run as `cat EOF file`.
+#[test]
+fn a_here_document_is_no_value() {
+    assert_snapshot!(refusal(with_steps(
+        "      - run: |\n          cat <<'EOF' >> a\n          it's\n          EOF\n      - run: 'cat <<\"X\" >> b'\n      - run: cat \\<<'EOF' >> c\n"
+    )), @r#"
+    error: 'EOF' is only a text, and a `<<` opens a value here
+      ci.yml:7:15
+    7 │           cat <<'EOF' >> a
+      │               ^^^^^^^^^^ write `\<<` for what is no value
+
+    error: "X" is only a text, and a `<<` opens a value here
+      ci.yml:10:19
+    10 │       - run: 'cat <<"X" >> b'
+       │                   ^^^^^^^^ write `\<<` for what is no value
+    "#);
 }

@@ -50,6 +50,7 @@ impl Fault {
             });
         let may_be_unclosed = self.info.contains("flow")
             || self.info.contains("expected node content")
+            || self.info.contains("only valid inside a block")
             || self.info == "invalid indentation";
         let opened = self
             .inside
@@ -350,6 +351,16 @@ fn explain(info: &str) -> (String, Option<&'static str>) {
             "block sequence entries are not allowed",
             "a `-` stands where no list can begin",
             "begin the list on a line of its own",
+        ),
+        (
+            "only valid inside a block",
+            "a `-` stands where no list can be, or a bracket above it is not closed",
+            "close the bracket, or quote the value",
+        ),
+        (
+            "comments must be separated",
+            "a `#` stands right behind something else",
+            "put a space before it",
         ),
         (
             "while scanning an anchor or alias",

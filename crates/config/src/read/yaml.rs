@@ -52,7 +52,10 @@ pub(crate) fn read(source: &Source, problems: &mut Problems) -> Option<Rc<Node>>
                 problems.rewind(before);
                 let is_mended = layout.mend(&error, &last);
                 if is_mended {
-                    first_fault.get_or_insert(fault);
+                    // What else is mended is known to be meant so.
+                    if fault.info.contains("invalid indentation") {
+                        first_fault.get_or_insert(fault);
+                    }
                     continue;
                 }
                 // If it can't be read however it is laid out, the first fault is the likeliest: a quote or a

@@ -104,6 +104,24 @@ fn keys_without_a_colon() {
 }
 
 #[test]
+fn faults_behind_what_is_read_leniently() {
+    check(&[
+        (
+            "x:\n  - run:\n    |\n      a\n  - b\ny:\n  c\n  d: e\n",
+            "7:3 a key has no `:` after it",
+        ),
+        (
+            "a: {\n  b: c\nd:\n  - e\n",
+            "3:2 a `{` is opened and not closed, or a `,` is missing",
+        ),
+        (
+            "a: \"b\nc: d\n",
+            "1:4 a quoted text goes on in a line that is not indented enough",
+        ),
+    ]);
+}
+
+#[test]
 fn values_that_need_quotes() {
     check(&[
         (

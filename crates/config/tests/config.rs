@@ -14,6 +14,8 @@ mod generated;
 mod language;
 #[path = "suite/limits.rs"]
 mod limits;
+#[path = "suite/looked_over.rs"]
+mod looked_over;
 #[path = "suite/never_panics.rs"]
 mod never_panics;
 #[path = "suite/outcomes.rs"]

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use crate::keys::Place;
 use crate::read::{Entry, Key, Map, Node, Region, Value};
 
-use super::parameter::{Binding, UNKNOWN, What, place};
+use super::parameter::{Binding, UNKNOWN, What};
 use super::scope::{Found, Scope};
 use super::{Env, Expander, text};
 
@@ -21,7 +21,7 @@ impl Expander<'_> {
         let given = self.given(value, env, scope)?;
         let (name, name_region, arguments) = match &given.node.value {
             Value::Scalar(scalar) if !scalar.is_null() => {
-                (given.clone(), place(key, &given.node), None)
+                (given.clone(), given.node.place(key), None)
             }
             Value::Map(map) => {
                 let Some(name) = map.get("name") else {
@@ -39,11 +39,12 @@ impl Expander<'_> {
                         ..given.clone()
                     },
                 };
-                (found, place(&name.key, &name.value), Some(map))
+                (found, name.value.place(&name.key), Some(map))
             }
             Value::Scalar(_) | Value::List(_) => {
-                self.problems.error(
-                    place(key, &given.node),
+                self.problems.error_of(
+                    key,
+                    &given.node,
                     format!(
                         "`executor` must name an executor, not {}",
                         given.node.describe()
@@ -110,7 +111,7 @@ impl Expander<'_> {
         }
         let (definition, home) = match scope.find(name, |scope| &scope.executors) {
             Found::Definition(definition, home) => (definition, home),
-            Found::NotAtHand => return None,
+            Found::NotAtHand | Found::Wrong => return None,
             Found::Nothing => {
                 let known = self.names(scope, |scope| &scope.executors);
                 let nearest = self
@@ -118,7 +119,7 @@ impl Expander<'_> {
                     .nearest(name, known.iter().map(String::as_str));
                 let problem = self
                     .problems
-                    .error(region, format!("there is no executor `{name}`"));
+                    .misuse(region, format!("there is no executor `{name}`"));
                 match nearest {
                     Some(_) => problem.suggest(nearest),
                     None => problem.help("define it under `executors`"),
@@ -138,6 +139,11 @@ impl Expander<'_> {
             other_keys: Some(Place::ExecutorUse),
         };
         let bindings = self.bind(&what, &definition.parameters, arguments);
+        if self.look.is_on {
+            // It is looked over by itself.
+            return None;
+        }
+        definition.expanded.set(true);
         let outer = self
             .problems
             .enter(region, format!("the executor `{name}` is used here"));
@@ -168,7 +174,7 @@ impl Expander<'_> {
             .problems
             .nearest(orb, scope.orbs.keys().map(|known| &**known))
             .map(|known| name.replacen(orb, known, 1));
-        let problem = self.problems.error(
+        let problem = self.problems.misuse(
             region,
             format!("the {noun} `{name}` is of an orb `{orb}`, which is not imported"),
         );

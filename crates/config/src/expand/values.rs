@@ -204,5 +204,6 @@ fn empty(kind: &Kind, region: Region) -> Node {
         Kind::Integer => Node::word(region, "0"),
         Kind::Enum(choices) => Node::text(region, choices.first().map_or("", String::as_str)),
         Kind::String | Kind::EnvVarName | Kind::Executor | Kind::Steps => Node::text(region, ""),
+        Kind::Unknown => Node::text(region, UNKNOWN),
     }
 }

@@ -81,6 +81,7 @@ impl Expander<'_> {
             return;
         };
         definition.used.set(true);
+        definition.expanded.set(true);
         let scope = Rc::clone(&self.scope);
         let what = What {
             noun: "job",
@@ -190,8 +191,20 @@ impl Expander<'_> {
                 others.push(Rc::clone(item));
             }
         }
+        self.used_in(workflow, uses, others)
+    }
+
+    /// What stands in place of the `jobs` of a workflow. `others`: what is none of its uses.
+    pub(super) fn used_in(
+        &mut self,
+        workflow: &Key,
+        mut uses: Uses,
+        others: Vec<Rc<Node>>,
+    ) -> Rc<Node> {
         uses.settle();
-        let region = items.first().map_or(workflow.region, |item| item.region);
+        let region = uses.items.first().map(|item| item.region);
+        let region = region.or_else(|| others.first().map(|item| item.region));
+        let region = region.unwrap_or(workflow.region);
         let names: HashSet<&str> = uses.items.iter().map(|item| item.name.as_str()).collect();
         let mut nodes = Vec::with_capacity(uses.items.len() + others.len());
         for item in &uses.items {
@@ -262,7 +275,7 @@ impl Expander<'_> {
         uses: &mut Uses,
         workflows: &mut Workflows,
     ) {
-        if self.budget.is_spent() {
+        if self.is_spent() {
             return;
         }
         let job = self.key(job, Env::default());
@@ -281,6 +294,7 @@ impl Expander<'_> {
             }
         };
         if let Some(group) = self.group(&job.text) {
+            self.used_groups.insert(Rc::clone(&job.text));
             if !self.has_room(&job, 1, uses) {
                 return;
             }
@@ -473,7 +487,7 @@ impl Expander<'_> {
         }
         match scope.find(&job.text, |scope| &scope.jobs) {
             Found::Definition(definition, home) => Some((definition, home)),
-            Found::NotAtHand => None,
+            Found::NotAtHand | Found::Wrong => None,
             Found::NoOrb(orb) => {
                 self.tell_no_orb("job", &job.text, &orb, job.region, &scope);
                 None
@@ -490,7 +504,7 @@ impl Expander<'_> {
                         workflow.text, job.text
                     ),
                 };
-                let problem = self.problems.error(job.region, message);
+                let problem = self.problems.misuse(job.region, message);
                 match nearest {
                     Some(_) => problem.suggest(nearest),
                     None => problem.help("for an approval, add `type: approval`"),

@@ -7,9 +7,9 @@ use crate::read::{Entry, Key, Map, Node};
 use crate::template;
 
 use super::ignored as no;
+use super::is_empty;
 use super::reader::{Reader, UnknownKeys, is_unknown};
 use super::step::{one_line, run_when};
-use super::{at, is_empty};
 
 /// Reads one; none if it is wrong, which has been told.
 pub(super) fn step(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Option<StepSpec> {
@@ -137,7 +137,7 @@ impl Step<'_, '_> {
                 _ => {
                     self.reader
                         .problems
-                        .error(at(key, value), format!("`method` can't be `{word}`"))
+                        .error_of(key, value, format!("`method` can't be `{word}`"))
                         .help("it is `full`, `blobless` or `shallow`");
                 }
             }
@@ -148,7 +148,7 @@ impl Step<'_, '_> {
                 .get("method")
                 .and_then(|entry| entry.value.as_text());
             self.reader.number(key, value, 1);
-            if method != Some("shallow") {
+            if method != Some("shallow") && !method.is_some_and(is_unknown) {
                 self.reader.problems.error(
                     key.region,
                     "`depth` means nothing without `method: shallow`",
@@ -200,8 +200,9 @@ impl Step<'_, '_> {
         }
         let faults = template::parse(text).err();
         for fault in faults.into_iter().flatten() {
-            let problem = self.reader.problems.error(
-                at(key, value),
+            let problem = self.reader.problems.error_of(
+                key,
+                value,
                 format!("the key `{text}` is wrong: {}", fault.message),
             );
             if let Some(help) = fault.help {

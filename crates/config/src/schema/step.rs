@@ -9,7 +9,7 @@ use crate::suggest::nearest;
 use super::environment::{Names, environment};
 use super::ignored as no;
 use super::reader::{Reader, UnknownKeys, is_unknown};
-use super::{at, at_item, built_in};
+use super::{at_item, built_in};
 
 /// Reads them. None if there are none, or one is wrong; that has been told then.
 pub(super) fn steps(job: &Key, entry: &Entry, reader: &mut Reader<'_>) -> Option<Vec<StepSpec>> {
@@ -217,10 +217,9 @@ pub(super) fn reruns(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Option
     const MOST: u32 = 5;
     let number = reader.number(key, value, 1)?;
     if number > MOST {
-        reader.problems.error(
-            at(key, value),
-            format!("`{}` must be at most {MOST}", key.text),
-        );
+        reader
+            .problems
+            .error_of(key, value, format!("`{}` must be at most {MOST}", key.text));
         return None;
     }
     Some(number)
@@ -241,7 +240,7 @@ fn rerun_delay(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Option<u64> 
         Some(_) | None => {
             reader
                 .problems
-                .error(at(key, value), format!("`{}` can't be `{text}`", key.text))
+                .error_of(key, value, format!("`{}` can't be `{text}`", key.text))
                 .help("it is `1m` to `10m`, or seconds: `90s`");
             None
         }
@@ -276,7 +275,7 @@ pub(super) fn run_when(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Step
         let nearest = reader.problems.nearest(&text, WORDS.map(|(word, _)| word));
         let problem = reader
             .problems
-            .error(at(key, value), format!("`when` can't be `{text}`"));
+            .error_of(key, value, format!("`when` can't be `{text}`"));
         match nearest {
             Some(_) => problem.suggest(nearest),
             None => problem.help("it is `on_success`, `on_fail` or `always`"),

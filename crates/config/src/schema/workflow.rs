@@ -12,7 +12,7 @@ use super::paths::paths;
 use super::reader::{Reader, UnknownKeys, is_unknown};
 use super::step::reruns;
 use super::{
-    Filters, JobUse, Name, RequireStanza, ScheduleStanza, WorkflowStanza, at, at_item, is_empty,
+    Filters, JobUse, Name, RequireStanza, ScheduleStanza, WorkflowStanza, at_item, is_empty,
 };
 
 /// CircleCI's words for how a required job may end, and ours for each.
@@ -78,7 +78,8 @@ pub(super) fn workflows(
     stanzas
 }
 
-fn workflow(entry: &Entry, reader: &mut Reader<'_>) -> Option<WorkflowStanza> {
+/// Reads one; none if it has no jobs, which has been told.
+pub(super) fn workflow(entry: &Entry, reader: &mut Reader<'_>) -> Option<WorkflowStanza> {
     let Entry { key, value } = entry;
     reader.check_name(&key.text, key.region, "the name of a workflow");
     if value.is_null() {
@@ -202,7 +203,7 @@ fn schedule(entry: &Entry, reader: &mut Reader<'_>) -> Option<ScheduleStanza> {
 }
 
 fn check_cron(text: &str, entry: &Entry, reader: &mut Reader<'_>) {
-    let place = at(&entry.key, &entry.value);
+    let place = entry.value.place(&entry.key);
     let tell = |problem: &mut crate::Diagnostic, fault: &crate::fault::Fault| {
         if let Some(help) = &fault.help {
             problem.help(help.clone());
@@ -347,7 +348,7 @@ fn job_use_map(entry: &Entry, reader: &mut Reader<'_>) -> Option<JobUse> {
         let word = reader.text(&entry.key, &entry.value);
         stanza.kind = word
             .filter(|word| word != "build")
-            .and_then(|word| idle_kind(&word, at(&entry.key, &entry.value), reader));
+            .and_then(|word| idle_kind(&word, entry.value.place(&entry.key), reader));
     }
     for entry in map.iter() {
         let Entry { key, value } = entry;
@@ -381,10 +382,7 @@ fn serial_group(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Option<Stri
     if text.is_empty() || text.len() > MAX_CHARS || !text.chars().all(is_word) {
         reader
             .problems
-            .error(
-                at(key, value),
-                format!("`{text}` can't be a `serial-group`"),
-            )
+            .error_of(key, value, format!("`{text}` can't be a `serial-group`"))
             .help(format!(
                 "use letters, digits, `.`, `-`, `_` and `/`, at most {MAX_CHARS}"
             ));
@@ -504,7 +502,7 @@ fn outcomes(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Vec<OutcomeKind
             .nearest(&text, STATUSES.iter().map(|(status, _)| *status));
         let problem = reader
             .problems
-            .error(at(key, word), format!("a job can't end as `{text}`"));
+            .error(word.place(key), format!("a job can't end as `{text}`"));
         match nearest {
             Some(_) => problem.suggest(nearest),
             None => problem.help(

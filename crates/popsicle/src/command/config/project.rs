@@ -198,7 +198,7 @@ impl Project {
             trigger,
             parameters: Some(&self.parameters),
             orbs: Some(orbs),
-            all_workflows: false,
+            ..Inputs::default()
         }
     }
 }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use unicode_width::UnicodeWidthChar;
 
+use crate::keys::Meant;
 use crate::read::{FileId, Key, Node, Region, Source};
 use crate::suggest::nearest;
 
@@ -149,6 +150,15 @@ impl Diagnostic {
             self.help(format!("did you mean `{nearest}`?"));
         }
         self
+    }
+
+    /// Adds what was meant by a key.
+    pub(crate) fn meant(&mut self, meant: Option<Meant>) -> &mut Self {
+        match meant {
+            Some(Meant::Key(name)) => self.suggest(Some(name)),
+            Some(Meant::Help(help)) => self.help(help),
+            None => self,
+        }
     }
 
     /// Adds another place.
@@ -432,6 +442,15 @@ impl Problems {
             outer,
         });
         self.current_use = Some(UseId(number));
+        outer
+    }
+
+    /// The same for a value behind a key, if a parameter or an alias brought it there.
+    pub(crate) fn enter_value(&mut self, key: &Key, value: &Node) -> Option<UseId> {
+        let outer = self.current_use;
+        if is_elsewhere(value.place(key), key.region) {
+            self.enter(key.region, "it is used here".to_owned());
+        }
         outer
     }
 

@@ -18,6 +18,8 @@ mod limits;
 mod looked_over;
 #[path = "suite/never_panics.rs"]
 mod never_panics;
+#[path = "suite/one_fault.rs"]
+mod one_fault;
 #[path = "suite/outcomes.rs"]
 mod outcomes;
 #[path = "suite/packing.rs"]

@@ -70,7 +70,11 @@ impl Expander<'_> {
             .filter(|entry| &*entry.key.text != "name")
             .map(|entry| (entry.key.clone(), bound(&entry.key, &entry.value, None)))
             .collect::<Vec<_>>();
-        self.named_executor(&text, name_region, &arguments, scope)
+        // What a parameter brought is shown where it is used, too.
+        let outer = self.problems.enter_value(key, &name.node);
+        let found = self.named_executor(&text, name_region, &arguments, scope);
+        self.problems.leave(outer);
+        found
     }
 
     /// A value, and where the names in it are to be looked up.
@@ -154,7 +158,7 @@ impl Expander<'_> {
         };
         let entries = definition
             .body()
-            .filter(|entry| !matches!(&*entry.key.text, "parameters" | "description"))
+            .filter(|entry| is_of_executor(&entry.key))
             .map(|entry| self.entry(entry, env))
             .collect();
         self.problems.leave(outer);
@@ -183,6 +187,12 @@ impl Expander<'_> {
             None => problem.help(format!("add `{orb}: …` to `orbs`")),
         };
     }
+}
+
+/// Whether a key of an executor is for the jobs that run in it; what means nothing has been told.
+pub(super) fn is_of_executor(key: &Key) -> bool {
+    let is_own = matches!(&*key.text, "parameters" | "description");
+    !is_own && Place::Executor.key(&key.text).is_some()
 }
 
 /// An argument that has been evaluated.

@@ -12,6 +12,7 @@ use std::rc::Rc;
 
 use crate::read::{Entry, FileId, Key, Map, Node};
 
+use super::executor::is_of_executor;
 use super::job::{Around, is_place};
 use super::parameter::{Binding, Bindings, Kind, Parameters, unknown};
 use super::scope::{Definition, Definitions, Scope};
@@ -151,7 +152,7 @@ impl Expander<'_> {
             let env = expander.env_of(&bindings, home);
             let mut entries = Vec::new();
             for entry in executor.body() {
-                if !matches!(&*entry.key.text, "parameters" | "description") {
+                if is_of_executor(&entry.key) {
                     entries.push(expander.entry(entry, env));
                 }
             }

@@ -35,8 +35,10 @@ impl Expander<'_> {
                 .help("write its lists of values under `parameters:` in it");
             return None;
         };
+        let has_parameters = map.get("parameters").is_some();
         for Entry { key, .. } in map.iter() {
-            if Place::Matrix.key(&key.text).is_none() {
+            // Without `parameters` these are likely meant to be them.
+            if has_parameters && Place::Matrix.key(&key.text).is_none() {
                 let nearest = self.problems.nearest(&key.text, Place::Matrix.names());
                 self.problems
                     .error(

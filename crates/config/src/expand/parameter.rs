@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use crate::diagnostic::Problems;
-use crate::keys::{PARAMETER_TYPES, Place};
+use crate::keys::{Meant, PARAMETER_TYPES, Place, meant};
 use crate::read::{Entry, Index, Key, Map, Node, Region, Scalar, Value};
 
 use super::scope::Scope;
@@ -185,13 +185,12 @@ fn declaration(entry: &Entry, of_pipeline: bool, problems: &mut Problems) -> Par
     }
     for Entry { key, .. } in map.iter() {
         if Place::Parameter.key(&key.text).is_none() {
-            let nearest = problems.nearest(&key.text, Place::Parameter.names());
             problems
                 .error(
                     key.region,
                     format!("`{}` means nothing in a parameter", key.text),
                 )
-                .suggest(nearest);
+                .meant(meant(Place::Parameter, &key.text));
         }
     }
     let Some(kind) = kind(name, map, of_pipeline, problems) else {
@@ -383,14 +382,17 @@ pub(super) fn bind(
             .map(|parameter| &*parameter.name.text)
             .chain(what.other_keys.into_iter().flat_map(Place::names));
         let nearest = problems.nearest(&key.text, known);
+        let meant = what.other_keys.and_then(|place| meant(place, &key.text));
         let problem = problems.misuse(
             key.region,
             format!("{} has no parameter `{}`", what.told(), key.text),
         );
-        match nearest {
-            Some(_) => problem.suggest(nearest),
-            None if parameters.is_empty() => problem.help("it has none"),
-            None => problem.help(format!(
+        match (nearest, meant) {
+            (_, Some(Meant::Help(help))) => problem.help(help),
+            (Some(_), _) => problem.suggest(nearest),
+            (None, Some(_)) => problem.meant(meant),
+            (None, None) if parameters.is_empty() => problem.help("it has none"),
+            (None, None) => problem.help(format!(
                 "it has {}",
                 shown(parameters.iter().map(|parameter| &*parameter.name.text))
             )),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use crate::diagnostic::Problems;
-use crate::keys::Place;
+use crate::keys::{Place, meant};
 use crate::read::{Entry, Key, Map, Node};
 
 use super::parameter::{self, Parameters};
@@ -243,13 +243,12 @@ fn check_keys(noun: &str, name: &str, body: &Map, problems: &mut Problems) {
     };
     for Entry { key, .. } in body.iter() {
         if place.key(&key.text).is_none() {
-            let nearest = problems.nearest(&key.text, place.names());
             problems
                 .error(
                     key.region,
                     format!("`{}` means nothing in the {noun} `{name}`", key.text),
                 )
-                .suggest(nearest);
+                .meant(meant(place, &key.text));
         }
     }
 }

@@ -468,9 +468,11 @@ impl Expander<'_> {
             Some((orb, command)) => format!("the orb `{orb}` has no command `{command}`"),
             None => format!("there is no step `{name}`"),
         };
+        let meant = keys::meant(Place::Step, name);
         let problem = self.problems.misuse(region, message);
         match nearest {
             Some(_) => problem.suggest(nearest),
+            None if meant.is_some() => problem.meant(meant),
             None if is_job => problem.help("it is a job, and only workflows run jobs"),
             None => problem.help("write `- run: …` for a command"),
         };

@@ -304,7 +304,7 @@ impl Expander<'_> {
         let unrolled = match &matrix {
             Some(entry) if !entry.value.is_null() => match self.matrix(&job, entry) {
                 Some(unrolled) => Some(unrolled),
-                None => return,
+                None => return self.wrong_matrix(&job, map, entry, uses),
             },
             Some(_) | None => None,
         };
@@ -327,6 +327,28 @@ impl Expander<'_> {
                 ..item
             });
         }
+    }
+
+    /// Keeps the place of a matrix that is wrong, which has been told, so that who requires it is not
+    /// blamed.
+    fn wrong_matrix(&mut self, job: &Key, map: Option<&Map>, matrix: &Entry, uses: &mut Uses) {
+        let scope = Rc::clone(&self.scope);
+        scope.find(&job.text, |scope| &scope.jobs);
+        let text = |map: Option<&Map>, key: &str| {
+            let entry = map?.get(key)?;
+            entry.value.as_text().map(str::to_owned)
+        };
+        let name = text(map, "name").filter(|name| !name.contains("<<"));
+        let alias = text(matrix.value.as_map(), "alias");
+        let mut entries = Vec::new();
+        make_idle(&mut entries, job.region);
+        uses.items.push(Use {
+            job: job.clone(),
+            region: job.region,
+            name: name.unwrap_or_else(|| job.text.to_string()),
+            alias: Some(alias.as_deref().unwrap_or(&job.text).into()),
+            entries,
+        });
     }
 
     /// Whether a workflow may use so many jobs more; tells if not.
@@ -394,19 +416,28 @@ impl Expander<'_> {
             .iter()
             .find(|entry| &*entry.key.text == "type")
             .and_then(|entry| entry.value.as_text());
-        let is_plain = type_word.is_some_and(|word| word != "build");
+        let mut is_plain = type_word.is_some_and(|word| word != "build");
         if let Some(word) = type_word.filter(|word| *word != "approval")
             && self.version == Version::V2_1
         {
-            self.problems
-                .error(
-                    job.region,
-                    format!(
-                        "a workflow can't make `{}` a job of the type `{word}`",
-                        job.text
-                    ),
-                )
-                .help("only `type: approval` may stand here: say the others in `jobs`");
+            let word = word.to_owned();
+            let nearest = self.problems.nearest(&word, ["approval"]);
+            let problem = self.problems.error(
+                job.region,
+                format!(
+                    "a workflow can't make `{}` a job of the type `{word}`",
+                    job.text
+                ),
+            );
+            match nearest {
+                Some(_) => problem.suggest(nearest),
+                None => {
+                    problem.help("only `type: approval` may stand here: say the others in `jobs`")
+                }
+            };
+            // Whatever it is, it has been told.
+            is_plain = true;
+            make_idle(&mut kept, job.region);
         }
         let mut instance = Key::new(&job.text, job.region);
         if is_plain {
@@ -444,9 +475,7 @@ impl Expander<'_> {
             );
         } else {
             // It has been told. Its place is kept, so that who requires it is not blamed.
-            let key = Key::new("type", job.region);
-            kept.retain(|entry| &*entry.key.text != "type");
-            kept.push(Entry::new(key, Node::text(job.region, "no-op")));
+            make_idle(&mut kept, job.region);
         }
         Use {
             job: instance,
@@ -526,4 +555,11 @@ impl Expander<'_> {
         }
         around
     }
+}
+
+/// Makes a use of a job one that runs nothing.
+fn make_idle(entries: &mut Vec<Entry>, region: Region) {
+    entries.retain(|entry| &*entry.key.text != "type");
+    let key = Key::new("type", region);
+    entries.push(Entry::new(key, Node::text(region, "no-op")));
 }

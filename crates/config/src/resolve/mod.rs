@@ -344,7 +344,8 @@ impl<'c> Resolver<'c, '_> {
         if may_be_told && self.problems.has_errors() {
             return;
         }
-        let nearest = self.problems.nearest(text, names.all());
+        let others = names.all().filter(|name| *name != job);
+        let nearest = self.problems.nearest(text, others);
         self.problems
             .error(
                 required.region,

@@ -122,12 +122,11 @@ fn build(job: &Key, map: &Map, reader: &mut Reader<'_>) -> Option<JobKind> {
             _ => reader.unknown_key(key, "a job", Place::Job, UnknownKeys::Refused),
         }
     }
-    if parallelism > MAX_PARALLELISM {
-        let region = map.get("parallelism").map(|entry| entry.value.region);
-        reader.problems.error(
-            region.unwrap_or(job.region),
-            format!("`parallelism` must not be more than {MAX_PARALLELISM}"),
-        );
+    if parallelism > MAX_PARALLELISM
+        && let Some(Entry { key, value }) = map.get("parallelism")
+    {
+        let message = format!("`parallelism` must not be more than {MAX_PARALLELISM}");
+        reader.problems.error_of(key, value, message);
     }
     let steps = match map.get("steps") {
         Some(entry) => steps(job, entry, reader),

@@ -52,7 +52,11 @@ pub(super) fn runs_in(job: &Key, map: &Map, reader: &mut Reader<'_>) -> Option<R
 
 fn tell_no_place(job: &Key, map: &Map, reader: &mut Reader<'_>) {
     // An executor that does not exist, or is of an orb that is not at hand, has been told.
-    if map.get("executor").is_some() || map.iter().any(|entry| is_unknown(&entry.key.text)) {
+    // So was an `image` in the job itself.
+    if map.get("executor").is_some()
+        || map.get("image").is_some()
+        || map.iter().any(|entry| is_unknown(&entry.key.text))
+    {
         return;
     }
     reader

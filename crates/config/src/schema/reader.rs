@@ -3,10 +3,9 @@
 use crate::diagnostic::Problems;
 use crate::expand::UNKNOWN;
 use crate::fault::Fault;
-use crate::keys::Place;
+use crate::keys::{Place, meant};
 use crate::pattern::{Pattern, Patterns};
 use crate::read::{Key, Map, Node, Region, Value};
-use crate::suggest::nearest;
 
 use super::ignored::{Feature, Uses};
 use super::{Name, at_item};
@@ -234,16 +233,16 @@ impl<'r> Reader<'r> {
         if is_unknown(&key.text) {
             return;
         }
-        let nearest = nearest(&key.text, place.names());
+        let meant = meant(place, &key.text);
         let message = format!("`{}` means nothing in {shown}", key.text);
         match unknown_keys {
             UnknownKeys::Refused if self.is_strict => {
-                self.problems.error(key.region, message).suggest(nearest);
+                self.problems.error(key.region, message).meant(meant);
             }
             UnknownKeys::Refused | UnknownKeys::Doubted => {
                 let problem = self.problems.warning(key.region, message);
-                if nearest.is_some() {
-                    problem.suggest(nearest);
+                if meant.is_some() {
+                    problem.meant(meant);
                 } else {
                     problem.help("it is ignored");
                 }

@@ -2,9 +2,8 @@
 
 use model::{RunStep, StepAction, StepSpec, StepWhen};
 
-use crate::keys::Place;
+use crate::keys::{self, Meant, Place, meant};
 use crate::read::{Entry, Key, Map, Node, Value};
-use crate::suggest::nearest;
 
 use super::environment::{Names, environment};
 use super::ignored as no;
@@ -111,10 +110,13 @@ fn several_keys(map: &Map, item: &Node, reader: &mut Reader<'_>) {
         .map(|entry| format!("`{}`", entry.key.text))
         .collect();
     let dots = if map.len() > keys.len() { ", …" } else { "" };
+    // Whatever it begins with, the step is the one that there is.
+    let is_step = |entry: &&Entry| keys::is_built_in(&entry.key.text);
+    let first = map.iter().find(is_step).unwrap_or(first);
     let place = map
         .iter()
-        .nth(1)
-        .map_or(first.key.region, |second| second.key.region);
+        .find(|other| other.key.text != first.key.text)
+        .map_or(first.key.region, |other| other.key.region);
     reader
         .problems
         .error(
@@ -162,7 +164,8 @@ fn run_map(run: &Key, map: &Map, reader: &mut Reader<'_>) -> Option<StepSpec> {
     let mut script = None;
     let has_command = map.get("command").is_some();
     // Then one of its keys may be a misspelt `command`.
-    let is_command_typo = |key: &str| !has_command && nearest(key, ["command"]).is_some();
+    let is_command_typo =
+        |key: &str| !has_command && { meant(Place::Run, key) == Some(Meant::Key("command")) };
     for entry in map.iter() {
         let Entry { key, value } = entry;
         match Place::Run.own(&key.text) {

@@ -1,6 +1,6 @@
 //! `workflows`: which jobs run, and after which others.
 
-use model::{Concurrency, OutcomeKind};
+use model::{Concurrency, JobKind, OutcomeKind};
 
 use crate::cron::Cron;
 use crate::keys::Place;
@@ -346,9 +346,11 @@ fn job_use_map(entry: &Entry, reader: &mut Reader<'_>) -> Option<JobUse> {
     let map = reader.map(key, value)?;
     if let Some(entry) = map.get("type") {
         let word = reader.text(&entry.key, &entry.value);
-        stanza.kind = word
-            .filter(|word| word != "build")
-            .and_then(|word| idle_kind(&word, entry.value.place(&entry.key), reader));
+        stanza.kind = word.filter(|word| word != "build").map(|word| {
+            let kind = idle_kind(&word, entry.value.place(&entry.key), reader);
+            // What it is has been told; nobody is to look for it in `jobs`.
+            kind.unwrap_or(JobKind::NoOp)
+        });
     }
     for entry in map.iter() {
         let Entry { key, value } = entry;

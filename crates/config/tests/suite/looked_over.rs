@@ -142,11 +142,6 @@ jobs:
        │         ^^^^^ the command `check` is used here
 
     error: `save_cache` has no `key`
-      ci.yml:21:20
-    21 │           steps: [{save_cache: {kye: a, paths: [b]}}, {run: << pipeline.parameters.deeper >>}]
-       │                    ^^^^^^^^^^
-
-    warning: `kye` means nothing in `save_cache`
       ci.yml:21:33
     21 │           steps: [{save_cache: {kye: a, paths: [b]}}, {run: << pipeline.parameters.deeper >>}]
        │                                 ^^^ did you mean `key`?

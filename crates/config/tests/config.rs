@@ -28,6 +28,8 @@ mod packing;
 mod properties;
 #[path = "suite/reuse.rs"]
 mod reuse;
+#[path = "suite/warnings.rs"]
+mod warnings;
 #[path = "suite/yaml.rs"]
 mod yaml;
 

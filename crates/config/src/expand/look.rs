@@ -48,9 +48,14 @@ impl Look {
         }
     }
 
+    /// Whether it is the config itself, and no orb that it imports.
+    pub(super) fn is_own(&self, file: FileId) -> bool {
+        file == self.own_file
+    }
+
     /// Whether it is for whoever asks to mend what is in a file.
     fn is_for(&self, file: FileId) -> bool {
-        self.orb_bodies || file == self.own_file
+        self.orb_bodies || self.is_own(file)
     }
 
     /// Keeps steps for whoever reads jobs.
@@ -111,13 +116,7 @@ impl Expander<'_> {
 
     /// Looks over what was not expanded: the config's own definitions, and those of its inline orbs.
     pub(super) fn look_over_definitions(&mut self) {
-        let scope = Rc::clone(&self.scope);
-        let mut seen: HashSet<*const Scope> = HashSet::new();
-        let mut left = vec![scope];
-        while let Some(scope) = left.pop() {
-            if !seen.insert(Rc::as_ptr(&scope)) {
-                continue;
-            }
+        for scope in self.all_scopes() {
             for job in sorted(&scope.jobs) {
                 self.look_over_job(&job, &scope);
             }
@@ -127,8 +126,21 @@ impl Expander<'_> {
             for executor in sorted(&scope.executors) {
                 self.look_over_executor(&executor, &scope);
             }
-            left.extend(scope.orbs.values().filter_map(|orb| orb.scope.clone()));
         }
+    }
+
+    /// The names of the config, and of all orbs that are at hand, each once.
+    pub(super) fn all_scopes(&self) -> Vec<Rc<Scope>> {
+        let mut seen: HashSet<*const Scope> = HashSet::new();
+        let mut all = Vec::new();
+        let mut left = vec![Rc::clone(&self.scope)];
+        while let Some(scope) = left.pop() {
+            if seen.insert(Rc::as_ptr(&scope)) {
+                left.extend(scope.orbs.values().filter_map(|orb| orb.scope.clone()));
+                all.push(scope);
+            }
+        }
+        all
     }
 
     fn look_over_job(&mut self, job: &Rc<Definition>, home: &Rc<Scope>) {
@@ -271,7 +283,7 @@ impl Expander<'_> {
 }
 
 /// By their places in the file.
-fn sorted(definitions: &Definitions) -> Vec<Rc<Definition>> {
+pub(super) fn sorted(definitions: &Definitions) -> Vec<Rc<Definition>> {
     let mut sorted: Vec<Rc<Definition>> = definitions.values().map(Rc::clone).collect();
     sorted.sort_by_key(|definition| (definition.key.region.line, definition.key.region.column));
     sorted

@@ -105,6 +105,7 @@ pub(crate) fn expand(
         stack: Vec::new(),
         groups: Map::default(),
         used_groups: HashSet::new(),
+        axes: HashSet::new(),
         default_depth: 0,
         is_open: false,
         all_workflows: inputs.all_workflows,
@@ -166,6 +167,17 @@ fn old_scope(top: &Map, problems: &mut Problems) -> Scope {
             .error(entry.key.region, "`orbs` need `version: 2.1`")
             .help("change the `version` of this config");
     }
+    // People also keep anchors under these names, so that is all that can be said.
+    for key in ["commands", "executors", "parameters", "job-groups"] {
+        if let Some(entry) = top.get(key).filter(|entry| !entry.value.is_null()) {
+            problems
+                .warning(
+                    entry.key.region,
+                    format!("`{key}` mean nothing in version 2.0 of the language"),
+                )
+                .help("write `version: 2.1` at the top");
+        }
+    }
     Scope {
         jobs: Scope::definitions(top, "jobs", "job", false, problems),
         ..Scope::default()
@@ -187,6 +199,8 @@ struct Expander<'r> {
     groups: Map,
     /// The names of those that a workflow uses.
     used_groups: HashSet<Rc<str>>,
+    /// The parameters of jobs that a matrix gives.
+    axes: HashSet<(*const scope::Definition, Rc<str>)>,
     /// How deep default steps are nested.
     default_depth: usize,
     is_open: bool,
@@ -264,17 +278,18 @@ impl Expander<'_> {
         }
         let unused_groups = self.look_over_groups();
         self.look_over_definitions();
+        let looked_over = self.looked_over();
         let unused = self.unused(top);
         let declared_at = match top.get("parameters") {
             Some(entry) => entry.key.region,
             None => Region::point(region.file, 1, 1),
         };
-        let names = self.pipeline.names().map(str::to_owned);
+        let names = self.pipeline.declared().map(|name| name.text.to_string());
         Expanded {
             parameters: (names.collect(), declared_at),
             root: Rc::new(Node::map(region, entries.into_iter().collect())),
             unused,
-            looked_over: self.looked_over(),
+            looked_over,
             unused_groups,
             left_out: workflows.left_out,
             let_in: workflows.let_in,

@@ -178,6 +178,23 @@ impl Expander<'_> {
             if let Some(name) = name {
                 let scope = Rc::clone(&self.scope);
                 scope.find(name, |scope| &scope.jobs);
+                let only = item.as_map().and_then(Map::only);
+                self.note_axes(name, only.and_then(|entry| entry.value.as_map()));
+            }
+        }
+    }
+
+    /// Notes which parameters of a job a matrix gives: it has to declare them, whatever for.
+    fn note_axes(&mut self, job: &str, map: Option<&Map>) {
+        let matrix = map.and_then(|map| map.get("matrix")?.value.as_map());
+        let axes = matrix.and_then(|matrix| matrix.get("parameters")?.value.as_map());
+        let scope = Rc::clone(&self.scope);
+        if let Some(axes) = axes
+            && let Found::Definition(definition, _) = scope.find(job, |scope| &scope.jobs)
+        {
+            for axis in axes.iter() {
+                let of_job = (Rc::as_ptr(&definition), Rc::clone(&axis.key.text));
+                self.axes.insert(of_job);
             }
         }
     }
@@ -301,6 +318,7 @@ impl Expander<'_> {
             return self.group_use(workflow, &job, map, &group, uses, workflows);
         }
         let matrix = map.and_then(|map| map.get("matrix")).cloned();
+        self.note_axes(&job.text, map);
         let unrolled = match &matrix {
             Some(entry) if !entry.value.is_null() => match self.matrix(&job, entry) {
                 Some(unrolled) => Some(unrolled),

@@ -11,6 +11,10 @@ pub(super) fn filter(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Filter
     let mut stanza = FilterStanza::default();
     let Value::Map(map) = &value.value else {
         if !value.is_null() {
+            reader
+                .problems
+                .warning(key.region, format!("`{}` is read as its `only`", key.text))
+                .help(format!("write `{}: {{only: …}}`", key.text));
             stanza.only = Some(filters(key, value, reader));
         }
         return stanza;

@@ -232,6 +232,21 @@ executors:
     5 │   all:
       │   ^^^
 
+    warning: the parameter `executor` of the command `all` is never used
+      ci.yml:12:7
+    12 │       executor: {type: executor, default: none}
+       │       ^^^^^^^^
+
+    warning: the parameter `number` of the command `more` is never used
+      ci.yml:43:18
+    43 │     parameters: {number: {type: integer}, flag: {type: boolean}, steps: {type: steps}}
+       │                  ^^^^^^
+
+    warning: the parameter `flag` of the command `more` is never used
+      ci.yml:43:43
+    43 │     parameters: {number: {type: integer}, flag: {type: boolean}, steps: {type: steps}}
+       │                                           ^^^^
+
     warning: the executor `on` is never used
       ci.yml:46:3
     46 │   on: {parameters: {machine: {type: boolean}}, machine: << parameters.machine >>}
@@ -387,4 +402,18 @@ jobs: {build: {machine: true, steps: [it/used]}}
         6 │     steps: [{run: {comand: echo}}, nosuch, {run: << pipeline.parameters.a >>}]
           │                                                  ^^^^^^^^^^^^^^^^^^^^^^^^^^^ give it to a parameter of the orb's
         ");
+}
+
+/// Looking over has limits of its own, and nothing is refused for them.
+#[test]
+fn more_than_is_looked_over() {
+    let mut unused = "commands:\n".to_owned();
+    for n in 0..4_000 {
+        unused.push_str(&format!(
+            "  c{n}: {{parameters: {{a: {{type: string}}}}, steps: [{{run: a<< parameters.a >>}}, {{run: b<< parameters.a >>}}, again, again, again, again, again, again, again, {{run: {{comand: c}}}}]}}\n"
+        ));
+    }
+    unused.push_str("  again: {steps: [checkout]}\n");
+    let compiled = compile_one(with(&unused));
+    assert!(compiled.plan.is_some(), "{}", told(&compiled));
 }

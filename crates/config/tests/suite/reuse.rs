@@ -560,6 +560,7 @@ orbs:
       build:
         parameters: {e: {type: executor, default: default}, n: {type: integer}}
         executor: << parameters.e >>
+        environment: {N: << parameters.n >>}
         steps: [checkout]
 executors: {default: {docker: [{image: own}]}}
 workflows:

@@ -97,6 +97,9 @@ impl Expander<'_> {
             Some(hole) => hole.inner.to_owned(),
             None => self.filled(text, region, env),
         };
+        if filled.contains(UNKNOWN) {
+            return None;
+        }
         self.evaluated(&filled, region, env)
             .map(|value| value.holds())
     }

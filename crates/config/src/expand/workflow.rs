@@ -439,20 +439,7 @@ impl Expander<'_> {
             && self.version == Version::V2_1
         {
             let word = word.to_owned();
-            let nearest = self.problems.nearest(&word, ["approval"]);
-            let problem = self.problems.error(
-                job.region,
-                format!(
-                    "a workflow can't make `{}` a job of the type `{word}`",
-                    job.text
-                ),
-            );
-            match nearest {
-                Some(_) => problem.suggest(nearest),
-                None => {
-                    problem.help("only `type: approval` may stand here: say the others in `jobs`")
-                }
-            };
+            self.tell_type(job, &word);
             // Whatever it is, it has been told.
             is_plain = true;
             make_idle(&mut kept, job.region);
@@ -502,6 +489,25 @@ impl Expander<'_> {
             alias: None,
             entries: kept,
         }
+    }
+
+    /// Tells that a workflow can't make a job one of a type.
+    fn tell_type(&mut self, job: &Key, word: &str) {
+        if word.contains(UNKNOWN) {
+            return;
+        }
+        let nearest = self.problems.nearest(word, ["approval"]);
+        let problem = self.problems.error(
+            job.region,
+            format!(
+                "a workflow can't make `{}` a job of the type `{word}`",
+                job.text
+            ),
+        );
+        match nearest {
+            Some(_) => problem.suggest(nearest),
+            None => problem.help("only `type: approval` may stand here: say the others in `jobs`"),
+        };
     }
 
     /// An expression in place of filters, decided; whoever looks a config over sees all jobs.

@@ -356,7 +356,7 @@ fn job_use_map(entry: &Entry, reader: &mut Reader<'_>) -> Option<JobUse> {
         let Entry { key, value } = entry;
         match Place::Use.own(&key.text) {
             "requires" => stanza.requires = requires(key, value, reader),
-            "name" => stanza.alias = reader.name(key, value),
+            "name" => stanza.alias = use_name(key, value, reader),
             "context" => stanza.contexts = reader.texts(key, value),
             "filters" => stanza.filters = filters(key, value, reader),
             "serial-group" => stanza.serial_group = serial_group(key, value, reader),
@@ -372,6 +372,17 @@ fn job_use_map(entry: &Entry, reader: &mut Reader<'_>) -> Option<JobUse> {
         }
     }
     Some(stanza)
+}
+
+/// What a use is called. A name that could not be told is kept: another job may require it.
+fn use_name(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Option<Name> {
+    match value.as_text() {
+        Some(text) if is_unknown(text) => Some(Name {
+            text: text.to_owned(),
+            region: value.place(key),
+        }),
+        Some(_) | None => reader.name(key, value),
+    }
 }
 
 fn serial_group(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Option<String> {
@@ -422,7 +433,7 @@ fn requires(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Vec<RequireStan
             .iter()
             .filter_map(|item| require(key, item, reader))
             .collect(),
-        Value::Scalar(scalar) if scalar.is_null() => Vec::new(),
+        Value::Scalar(scalar) if scalar.is_null() || is_unknown(&scalar.text) => Vec::new(),
         Value::Scalar(scalar) => {
             reader
                 .problems
@@ -497,6 +508,9 @@ fn outcomes(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Vec<OutcomeKind
         };
         if let Some((_, kinds)) = STATUSES.iter().find(|(status, _)| *status == text) {
             outcomes.extend_from_slice(kinds);
+            continue;
+        }
+        if is_unknown(&text) {
             continue;
         }
         let nearest = reader

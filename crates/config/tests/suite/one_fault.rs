@@ -666,3 +666,46 @@ workflows:
       │                           ^^
     ");
 }
+
+#[test]
+fn values_that_could_not_be_told() {
+    let text = "\
+version: 2.1
+jobs: {build: {machine: true, steps: [checkout]}}
+workflows:
+  w:
+    jobs:
+      - build: {name: \"a-<< matrix.v >>\"}
+      - build: {name: b, requires: [a-1]}
+      - build: {name: c, requires: << pipeline.a >>}
+      - build: {name: d, requires: [b: << pipeline.b >>]}
+      - build: {name: e, filters: pipeline.git.branch == << pipeline.c >>}
+      - hold: {type: << pipeline.d >>}
+";
+    assert_snapshot!(refusal(text), @r#"
+    error: there is no `matrix` here
+      ci.yml:6:26
+    6 │       - build: {name: "a-<< matrix.v >>"}
+      │                          ^^^^^^^^^^^^^^
+
+    error: there is no value `pipeline.a`
+      ci.yml:8:36
+    8 │       - build: {name: c, requires: << pipeline.a >>}
+      │                                    ^^^^^^^^^^^^^^^^
+
+    error: there is no value `pipeline.b`
+      ci.yml:9:40
+    9 │       - build: {name: d, requires: [b: << pipeline.b >>]}
+      │                                        ^^^^^^^^^^^^^^^^
+
+    error: there is no value `pipeline.c`
+      ci.yml:10:35
+    10 │       - build: {name: e, filters: pipeline.git.branch == << pipeline.c >>}
+       │                                   ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+
+    error: there is no value `pipeline.d`
+      ci.yml:11:22
+    11 │       - hold: {type: << pipeline.d >>}
+       │                      ^^^^^^^^^^^^^^^^
+    "#);
+}

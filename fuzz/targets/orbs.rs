@@ -21,4 +21,9 @@ fuzz_target!(|bytes: &[u8]| {
         ..Inputs::default()
     };
     fuzz::check(config, &inputs);
+    let inputs = Inputs {
+        orb_bodies: true,
+        ..inputs
+    };
+    fuzz::check(config, &inputs);
 });

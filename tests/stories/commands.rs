@@ -20,7 +20,9 @@ jobs:
 workflows:
   main:
     jobs:
+      - build
       - build:
+          name: again
           requires: [biuld]
 ",
     )]);
@@ -32,9 +34,9 @@ workflows:
     8 │       - run: {comand: make}
       │               ^^^^^^ did you mean `command`?
 
-    error: job `build` requires `biuld`, which is not in this workflow
-      .circleci/config.yml:13:22
-    13 │           requires: [biuld]
+    error: job `again` requires `biuld`, which is not in this workflow
+      .circleci/config.yml:15:22
+    15 │           requires: [biuld]
        │                      ^^^^^ did you mean `build`?
 
     .circleci/config.yml: 2 errors

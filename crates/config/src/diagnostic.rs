@@ -6,7 +6,8 @@ use std::rc::Rc;
 
 use unicode_width::UnicodeWidthChar;
 
-use crate::read::{FileId, Region, Source};
+use crate::keys::Meant;
+use crate::read::{FileId, Key, Node, Region, Source};
 use crate::suggest::nearest;
 
 /// How bad it is.
@@ -151,6 +152,15 @@ impl Diagnostic {
         self
     }
 
+    /// Adds what was meant by a key.
+    pub(crate) fn meant(&mut self, meant: Option<Meant>) -> &mut Self {
+        match meant {
+            Some(Meant::Key(name)) => self.suggest(Some(name)),
+            Some(Meant::Help(help)) => self.help(help),
+            None => self,
+        }
+    }
+
     /// Adds another place.
     pub(crate) fn related(&mut self, related: Related) -> &mut Self {
         self.related.push(related);
@@ -250,6 +260,12 @@ fn write_excerpt(
     write!(f, "\n{}", pointer.trim_end())
 }
 
+/// Whether a value does not stand behind its key: an alias or a parameter brought it there.
+fn is_elsewhere(value: Region, key: Region) -> bool {
+    let is_before = (value.line, value.column) < (key.line, key.column);
+    value.file != key.file || is_before || value.line > key.line + 1
+}
+
 /// A config comes from anyone: nothing in it may steer the terminal that shows it.
 fn printable(text: &str) -> String {
     text.chars().map(printable_char).collect()
@@ -277,6 +293,8 @@ pub(crate) struct Problems {
     /// What is used where.
     uses: Vec<Use>,
     current_use: Option<UseId>,
+    /// Whether what is looked at runs nowhere.
+    is_idle: bool,
 }
 
 /// One use of a command, a job or an executor.
@@ -302,11 +320,69 @@ impl Problems {
             lookups: 0,
             uses: Vec::new(),
             current_use: None,
+            is_idle: false,
         }
     }
 
     pub(crate) fn error(&mut self, region: Region, message: impl Into<String>) -> &mut Diagnostic {
         self.push(Severity::Error, region, message.into())
+    }
+
+    /// A name that stands for nothing, or something that takes no such value: an error, and where nothing
+    /// runs it a warning.
+    pub(crate) fn misuse(&mut self, region: Region, message: impl Into<String>) -> &mut Diagnostic {
+        self.push(self.misuse_severity(), region, message.into())
+    }
+
+    /// An error of a value behind a key: told at the value, and where it is used, if a parameter or an alias
+    /// brought it there.
+    pub(crate) fn error_of(
+        &mut self,
+        key: &Key,
+        value: &Node,
+        message: impl Into<String>,
+    ) -> &mut Diagnostic {
+        self.push_of(Severity::Error, key, value, message.into())
+    }
+
+    /// The same for [`Problems::misuse`].
+    pub(crate) fn misuse_of(
+        &mut self,
+        key: &Key,
+        value: &Node,
+        message: impl Into<String>,
+    ) -> &mut Diagnostic {
+        self.push_of(self.misuse_severity(), key, value, message.into())
+    }
+
+    fn push_of(
+        &mut self,
+        severity: Severity,
+        key: &Key,
+        value: &Node,
+        message: String,
+    ) -> &mut Diagnostic {
+        let region = value.place(key);
+        let used =
+            is_elsewhere(region, key.region).then(|| self.related(key.region, "it is used here"));
+        let problem = self.push(severity, region, message);
+        if let Some(used) = used {
+            problem.related.insert(0, used);
+        }
+        problem
+    }
+
+    fn misuse_severity(&self) -> Severity {
+        if self.is_idle {
+            Severity::Warning
+        } else {
+            Severity::Error
+        }
+    }
+
+    /// Says whether what is found from now on is in what runs nowhere; returns what was said before.
+    pub(crate) fn set_idle(&mut self, is_idle: bool) -> bool {
+        std::mem::replace(&mut self.is_idle, is_idle)
     }
 
     pub(crate) fn warning(
@@ -366,6 +442,15 @@ impl Problems {
             outer,
         });
         self.current_use = Some(UseId(number));
+        outer
+    }
+
+    /// The same for a value behind a key, if a parameter or an alias brought it there.
+    pub(crate) fn enter_value(&mut self, key: &Key, value: &Node) -> Option<UseId> {
+        let outer = self.current_use;
+        if is_elsewhere(value.place(key), key.region) {
+            self.enter(key.region, "it is used here".to_owned());
+        }
         outer
     }
 
@@ -471,10 +556,12 @@ impl Problems {
         let (span, excerpt, excerpt_column) = source.excerpt(region, MAX_EXCERPT_CHARS);
         let path = source.path().to_owned();
         // What stands behind an anchor is read, and found wrong, once for each of its aliases.
-        let is_known = self.found.iter().any(|known| {
+        let known = self.found.iter_mut().find(|known| {
             known.span == Some(span) && known.message == message && known.path == path
         });
-        if is_known {
+        if let Some(known) = known {
+            // What was a doubt where nothing runs it may be an error elsewhere.
+            known.severity = known.severity.min(severity);
             return self.surplus();
         }
         if self.found.len() >= MAX_PER_FILE {

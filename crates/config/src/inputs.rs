@@ -17,6 +17,9 @@ pub struct Inputs<'a> {
     /// Whether the conditions of workflows are passed over: the plan then has all workflows that the
     /// config could ever have, for those who ask what is in it.
     pub all_workflows: bool,
+    /// Whether what imported orbs define is looked over even where nothing uses it: for those who ask
+    /// whether an orb is right.
+    pub orb_bodies: bool,
 }
 
 /// What is known of the trigger.

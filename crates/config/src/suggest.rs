@@ -11,7 +11,9 @@ pub(crate) fn nearest<'a>(
         return None;
     }
     const MAX_CANDIDATES: usize = 1000;
-    let allowed = (name.chars().count() / 3).clamp(1, 3);
+    let length = name.chars().count();
+    // Any letter is near to any other: a name is like another only if they have some in common.
+    let allowed = (length / 3).clamp(1, 3).min(length.saturating_sub(1));
     let lower = name.to_lowercase();
     candidates
         .into_iter()
@@ -40,6 +42,8 @@ mod tests {
         assert_eq!(nearest("tests", jobs), Some("test"));
         assert_eq!(nearest("lint", jobs), None);
         assert_eq!(nearest("x", jobs), None);
+        assert_eq!(nearest("x", ["y", "xy"]), None);
+        assert_eq!(nearest("B", ["b"]), Some("b"));
         assert_eq!(nearest(&"build".repeat(1000), jobs), None);
     }
 }

@@ -16,8 +16,12 @@ mod groups;
 mod language;
 #[path = "suite/limits.rs"]
 mod limits;
+#[path = "suite/looked_over.rs"]
+mod looked_over;
 #[path = "suite/never_panics.rs"]
 mod never_panics;
+#[path = "suite/one_fault.rs"]
+mod one_fault;
 #[path = "suite/outcomes.rs"]
 mod outcomes;
 #[path = "suite/packing.rs"]
@@ -30,6 +34,8 @@ mod properties;
 mod reuse;
 #[path = "suite/versions.rs"]
 mod versions;
+#[path = "suite/warnings.rs"]
+mod warnings;
 #[path = "suite/yaml.rs"]
 mod yaml;
 

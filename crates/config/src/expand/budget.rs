@@ -10,6 +10,10 @@ pub const MAX_EXPANDED_NODES: usize = 500_000;
 /// How many bytes of text a config may expand to, over all its jobs.
 pub const MAX_EXPANDED_BYTES: usize = 16 * 1024 * 1024;
 
+/// The same for what is only looked over, because nothing runs it.
+const LOOK_NODES: usize = MAX_EXPANDED_NODES / 5;
+const LOOK_BYTES: usize = MAX_EXPANDED_BYTES / 4;
+
 /// What is left of both.
 pub(crate) struct Budget {
     nodes: usize,
@@ -28,6 +32,30 @@ impl Default for Budget {
 }
 
 impl Budget {
+    /// For what nothing runs. Once it is spent the rest is not looked over; that is no fault.
+    pub(super) fn for_looks() -> Self {
+        Self {
+            nodes: LOOK_NODES,
+            bytes: LOOK_BYTES,
+            is_spent: false,
+        }
+    }
+
+    /// Takes what something costs; false if there is not so much left. From then on it is spent.
+    pub(super) fn take(&mut self, nodes: usize, bytes: usize) -> bool {
+        if self.is_spent {
+            return false;
+        }
+        let left = (self.nodes.checked_sub(nodes), self.bytes.checked_sub(bytes));
+        let (Some(nodes), Some(bytes)) = left else {
+            self.is_spent = true;
+            return false;
+        };
+        self.nodes = nodes;
+        self.bytes = bytes;
+        true
+    }
+
     /// Takes what something costs; false if there is not so much left, which is told once. From then on
     /// nothing is expanded any more.
     pub(super) fn spend(
@@ -37,16 +65,13 @@ impl Budget {
         region: Region,
         problems: &mut Problems,
     ) -> bool {
-        if self.is_spent {
-            return false;
-        }
-        let left = (self.nodes.checked_sub(nodes), self.bytes.checked_sub(bytes));
-        if let (Some(nodes), Some(bytes)) = left {
-            self.nodes = nodes;
-            self.bytes = bytes;
+        let was_spent = self.is_spent;
+        if self.take(nodes, bytes) {
             return true;
         }
-        self.is_spent = true;
+        if was_spent {
+            return false;
+        }
         problems
             .error(
                 region,

@@ -8,7 +8,7 @@ use crate::fault::Fault;
 use crate::keys::Place;
 use crate::read::{Entry, Map, Node, Region, Value};
 
-use super::parameter::place;
+use super::parameter::{UNKNOWN, is_unknown};
 use super::{Env, Expander, text};
 
 /// What it counts for, in values, to hold a text against a regular expression.
@@ -35,7 +35,7 @@ impl Expander<'_> {
     /// an expression there.
     pub(super) fn workflow_condition(&mut self, entry: &Entry, env: Env<'_>) -> Option<bool> {
         let Entry { key, value } = entry;
-        let region = place(key, value);
+        let region = value.place(key);
         let text = match &value.value {
             Value::Scalar(scalar) if scalar.as_bool().is_none() && !scalar.is_null() => {
                 &scalar.text
@@ -60,7 +60,7 @@ impl Expander<'_> {
 
     /// Whether a condition holds; none if that can't be told, which has been told.
     pub(super) fn condition(&mut self, entry: &Entry, env: Env<'_>) -> Option<bool> {
-        self.holds(&entry.value, place(&entry.key, &entry.value), env)
+        self.holds(&entry.value, entry.value.place(&entry.key), env)
     }
 
     fn holds(&mut self, node: &Rc<Node>, region: Region, env: Env<'_>) -> Option<bool> {
@@ -71,9 +71,12 @@ impl Expander<'_> {
             Value::Scalar(scalar) if node.templated => match text::only_hole(&scalar.text) {
                 Some(hole) => {
                     let binding = self.value(hole.inner, region, env)?;
-                    Some(is_true(&binding.node))
+                    (!is_unknown(&binding.node)).then(|| is_true(&binding.node))
                 }
-                None => Some(!self.filled(&scalar.text, region, env).is_empty()),
+                None => {
+                    let filled = self.filled(&scalar.text, region, env);
+                    (!filled.contains(UNKNOWN)).then_some(!filled.is_empty())
+                }
             },
             Value::Scalar(_) => Some(is_true(node)),
             Value::Map(map) => self.statement(map, region, env),
@@ -88,12 +91,15 @@ impl Expander<'_> {
 
     /// Whether an expression in place of filters lets a job run.
     pub(super) fn lets_run(&mut self, entry: &Entry, env: Env<'_>) -> Option<bool> {
-        let region = place(&entry.key, &entry.value);
+        let region = entry.value.place(&entry.key);
         let text = entry.value.as_text()?;
         let filled = match text::only_hole(text) {
             Some(hole) => hole.inner.to_owned(),
             None => self.filled(text, region, env),
         };
+        if filled.contains(UNKNOWN) {
+            return None;
+        }
         self.evaluated(&filled, region, env)
             .map(|value| value.holds())
     }
@@ -125,9 +131,7 @@ impl Expander<'_> {
                 }
                 result
             }
-            "not" => self
-                .holds(value, place(key, value), env)
-                .map(|holds| !holds),
+            "not" => self.holds(value, value.place(key), env).map(|holds| !holds),
             "equal" => {
                 let items = self.operands(key, value)?;
                 let values: Vec<Rc<Node>> = items
@@ -141,6 +145,9 @@ impl Expander<'_> {
                     bytes = bytes.saturating_add(value.size.text_bytes);
                 }
                 if !self.spend(nodes, bytes, region) {
+                    return None;
+                }
+                if values.iter().any(|value| is_unknown(value)) {
                     return None;
                 }
                 Some(values.windows(2).all(|pair| is_equal(&pair[0], &pair[1])))
@@ -168,8 +175,9 @@ impl Expander<'_> {
             Some(items) if !items.is_empty() => Some(items),
             Some(_) | None => {
                 self.problems
-                    .error(
-                        place(key, value),
+                    .error_of(
+                        key,
+                        value,
                         format!(
                             "`{}` takes a list, and this is {}",
                             key.text,
@@ -216,11 +224,15 @@ impl Expander<'_> {
                 .help("write `matches: {pattern: \"^v.*$\", value: << pipeline.git.tag >>}`");
             return None;
         };
-        let place = place(&pattern_entry.key, &pattern_entry.value);
+        let place = pattern_entry.value.place(&pattern_entry.key);
         if !self.spend(MATCH_COST, text.len(), place) {
             return None;
         }
+        if pattern.contains(UNKNOWN) {
+            return None;
+        }
         let matched = match self.patterns.regex(pattern) {
+            Ok(_) if text.contains(UNKNOWN) => return None,
             Ok(pattern) => pattern.is_match(text),
             Err(fault) => Err(fault.message),
         };
@@ -272,15 +284,20 @@ impl Expander<'_> {
         }
         // All of them, whether they are looked at or not: what is misspelt is told at once.
         let mut known = Vec::with_capacity(parsed.references().len());
+        let mut is_known = true;
         for reference in parsed.references() {
-            let binding = self.reference(&reference.name, region, env);
-            let node = binding?.node;
+            let Some(binding) = self.reference(&reference.name, region, env) else {
+                is_known = false;
+                continue;
+            };
+            let node = binding.node;
+            is_known &= !is_unknown(&node);
             if !self.spend(1, node.size.text_bytes, region) {
                 return None;
             }
             known.push((reference.name.clone(), datum(&node)));
         }
-        if !self.spend(parsed.pattern_count() * MATCH_COST, 0, region) {
+        if !is_known || !self.spend(parsed.pattern_count() * MATCH_COST, 0, region) {
             return None;
         }
         let result = parsed.eval(&mut |reference: &Reference| {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use crate::keys::Place;
 use crate::read::{Entry, Key, Map, Node, Region, Value};
 
-use super::parameter::{Binding, UNKNOWN, What, place};
+use super::parameter::{Binding, UNKNOWN, What};
 use super::scope::{Found, Scope};
 use super::{Env, Expander, text};
 
@@ -21,7 +21,7 @@ impl Expander<'_> {
         let given = self.given(value, env, scope)?;
         let (name, name_region, arguments) = match &given.node.value {
             Value::Scalar(scalar) if !scalar.is_null() => {
-                (given.clone(), place(key, &given.node), None)
+                (given.clone(), given.node.place(key), None)
             }
             Value::Map(map) => {
                 let Some(name) = map.get("name") else {
@@ -39,11 +39,12 @@ impl Expander<'_> {
                         ..given.clone()
                     },
                 };
-                (found, place(&name.key, &name.value), Some(map))
+                (found, name.value.place(&name.key), Some(map))
             }
             Value::Scalar(_) | Value::List(_) => {
-                self.problems.error(
-                    place(key, &given.node),
+                self.problems.error_of(
+                    key,
+                    &given.node,
                     format!(
                         "`executor` must name an executor, not {}",
                         given.node.describe()
@@ -69,7 +70,11 @@ impl Expander<'_> {
             .filter(|entry| &*entry.key.text != "name")
             .map(|entry| (entry.key.clone(), bound(&entry.key, &entry.value, None)))
             .collect::<Vec<_>>();
-        self.named_executor(&text, name_region, &arguments, scope)
+        // What a parameter brought is shown where it is used, too.
+        let outer = self.problems.enter_value(key, &name.node);
+        let found = self.named_executor(&text, name_region, &arguments, scope);
+        self.problems.leave(outer);
+        found
     }
 
     /// A value, and where the names in it are to be looked up.
@@ -110,7 +115,7 @@ impl Expander<'_> {
         }
         let (definition, home) = match scope.find(name, |scope| &scope.executors) {
             Found::Definition(definition, home) => (definition, home),
-            Found::NotAtHand => return None,
+            Found::NotAtHand | Found::Wrong => return None,
             Found::Nothing if self.tell_newer("executors", name, region) => return None,
             Found::Nothing => {
                 let known = self.names(scope, |scope| &scope.executors);
@@ -119,7 +124,7 @@ impl Expander<'_> {
                     .nearest(name, known.iter().map(String::as_str));
                 let problem = self
                     .problems
-                    .error(region, format!("there is no executor `{name}`"));
+                    .misuse(region, format!("there is no executor `{name}`"));
                 match nearest {
                     Some(_) => problem.suggest(nearest),
                     None => problem.help("define it under `executors`"),
@@ -139,6 +144,11 @@ impl Expander<'_> {
             other_keys: Some(Place::ExecutorUse),
         };
         let bindings = self.bind(&what, &definition.parameters, arguments);
+        if self.look.is_on {
+            // It is looked over by itself.
+            return None;
+        }
+        definition.expanded.set(true);
         let outer = self
             .problems
             .enter(region, format!("the executor `{name}` is used here"));
@@ -149,7 +159,7 @@ impl Expander<'_> {
         };
         let entries = definition
             .body()
-            .filter(|entry| !matches!(&*entry.key.text, "parameters" | "description"))
+            .filter(|entry| is_of_executor(&entry.key))
             .map(|entry| self.entry(entry, env))
             .collect();
         self.problems.leave(outer);
@@ -172,7 +182,7 @@ impl Expander<'_> {
             .problems
             .nearest(orb, scope.orbs.keys().map(|known| &**known))
             .map(|known| name.replacen(orb, known, 1));
-        let problem = self.problems.error(
+        let problem = self.problems.misuse(
             region,
             format!("the {noun} `{name}` is of an orb `{orb}`, which is not imported"),
         );
@@ -181,6 +191,12 @@ impl Expander<'_> {
             None => problem.help(format!("add `{orb}: …` to `orbs`")),
         };
     }
+}
+
+/// Whether a key of an executor is for the jobs that run in it; what means nothing has been told.
+pub(super) fn is_of_executor(key: &Key) -> bool {
+    let is_own = matches!(&*key.text, "parameters" | "description");
+    !is_own && Place::Executor.key(&key.text).is_some()
 }
 
 /// An argument that has been evaluated.

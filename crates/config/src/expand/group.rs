@@ -163,9 +163,11 @@ impl Expander<'_> {
             .and_then(|entry| entry.value.as_list())
             .unwrap_or_default();
         let mut members = Uses::default();
-        let outer = self
-            .problems
-            .enter(job.region, format!("the group `{}` is used here", job.text));
+        let outer = self.problems.current_use();
+        if !self.look.is_on {
+            self.problems
+                .enter(job.region, format!("the group `{}` is used here", job.text));
+        }
         for item in items {
             let nested = match &item.value {
                 Value::Scalar(scalar) => Some(scalar.text.clone()),
@@ -281,7 +283,7 @@ impl Expander<'_> {
                 };
                 if meant.is_empty() {
                     self.problems
-                        .error(
+                        .misuse(
                             needed.region,
                             format!(
                                 "the job `{}` of a group requires `{name}`, which is not in the group",

@@ -95,6 +95,11 @@ impl Expander<'_> {
             return Key::new(&instances.all[*known].name, named.job.region);
         }
         let bindings = self.bind(&what, &definition.parameters, arguments);
+        if self.look.is_on {
+            // It is looked over by itself.
+            return named.job.clone();
+        }
+        definition.expanded.set(true);
         if !is_simple {
             let nodes = bindings.iter().map(|binding| &binding.node);
             for node in nodes.chain(&around.before).chain(&around.after) {

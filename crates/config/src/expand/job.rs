@@ -78,7 +78,8 @@ impl Expander<'_> {
         if steps.is_empty() && !is_list_of_something(&entry.value) {
             return Some(entry.clone());
         }
-        if steps.is_empty() && (self.is_open || self.problems.has_errors()) {
+        let may_be_missing = self.look.is_on || self.is_open || self.problems.has_errors();
+        if steps.is_empty() && may_be_missing {
             steps.push(Rc::new(Node::text(entry.key.region, "checkout")));
         }
         Some(Entry::new(

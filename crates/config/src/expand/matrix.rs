@@ -7,7 +7,7 @@ use crate::read::{Entry, Key, Map, Node, Value};
 
 use super::condition::is_equal;
 use super::executor::bound;
-use super::parameter::{Bindings, place};
+use super::parameter::{Bindings, is_unknown};
 use super::{Env, Expander};
 
 /// How many jobs one matrix may stand for; CircleCI's own limit is 128.
@@ -27,15 +27,18 @@ impl Expander<'_> {
         let Entry { key, value } = &entry;
         let Some(map) = value.as_map() else {
             self.problems
-                .error(
-                    place(key, value),
+                .error_of(
+                    key,
+                    value,
                     format!("`matrix` must be a map, not {}", value.describe()),
                 )
                 .help("write its lists of values under `parameters:` in it");
             return None;
         };
+        let has_parameters = map.get("parameters").is_some();
         for Entry { key, .. } in map.iter() {
-            if Place::Matrix.key(&key.text).is_none() {
+            // Without `parameters` these are likely meant to be them.
+            if has_parameters && Place::Matrix.key(&key.text).is_none() {
                 let nearest = self.problems.nearest(&key.text, Place::Matrix.names());
                 self.problems
                     .error(
@@ -105,8 +108,9 @@ impl Expander<'_> {
                 Some(values) if !values.is_empty() => axes.push((key.clone(), values.to_vec())),
                 Some(_) | None => {
                     self.problems
-                        .error(
-                            place(key, value),
+                        .error_of(
+                            key,
+                            value,
                             format!("`{}` of a `matrix` must be a list of values", key.text),
                         )
                         .help("write it as `[one, other]`");
@@ -124,8 +128,9 @@ impl Expander<'_> {
     ) {
         let Some(items) = exclude.value.as_list() else {
             self.problems
-                .error(
-                    place(&exclude.key, &exclude.value),
+                .error_of(
+                    &exclude.key,
+                    &exclude.value,
                     "`exclude` must be a list of maps",
                 )
                 .help("begin each with `-`");
@@ -166,7 +171,13 @@ impl Expander<'_> {
                         .is_some_and(|binding| is_equal(&binding.node, &entry.value))
                 })
             });
-            if combinations.len() == before {
+            let is_doubtful = combinations.len() == before
+                && !is_unknown(item)
+                && !combinations
+                    .iter()
+                    .flat_map(Bindings::iter)
+                    .any(|binding| is_unknown(&binding.node));
+            if is_doubtful {
                 self.problems
                     .warning(
                         item.region,

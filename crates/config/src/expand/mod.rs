@@ -11,6 +11,7 @@ mod executor;
 mod group;
 mod instance;
 mod job;
+mod look;
 mod matrix;
 mod orb;
 mod parameter;
@@ -24,6 +25,7 @@ mod values;
 mod version;
 mod workflow;
 
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use crate::diagnostic::Problems;
@@ -34,6 +36,7 @@ use crate::{LeftOut, LetIn};
 
 pub(crate) use budget::Budget;
 pub use budget::{MAX_EXPANDED_BYTES, MAX_EXPANDED_NODES};
+use look::Look;
 pub use matrix::MAX_MATRIX;
 pub use orb::MAX_ORBS;
 use parameter::Bindings;
@@ -46,11 +49,12 @@ use version::{Newer, Version, old_scope, version};
 pub(crate) struct Expanded {
     /// A config of version 2: `jobs`, `workflows`, and what else is left.
     pub(crate) root: Rc<Node>,
-    /// The jobs that no workflow uses and that need no parameters, expanded all the same, so that what is
-    /// wrong in them is told.
-    pub(crate) unused: Vec<Entry>,
-    /// The same for commands and executors, each as a job of its own.
-    pub(crate) unused_bodies: Vec<Entry>,
+    /// The names of the jobs that no workflow uses.
+    pub(crate) unused: Vec<Key>,
+    /// What nothing runs, as jobs with unknown values, so that what is wrong in it is told.
+    pub(crate) looked_over: Vec<Entry>,
+    /// The job groups that no workflow uses, as workflows.
+    pub(crate) unused_groups: Vec<Entry>,
     /// The workflows whose conditions don't hold.
     pub(crate) left_out: Vec<LeftOut>,
     /// The workflows whose conditions do.
@@ -102,10 +106,13 @@ pub(crate) fn expand(
         patterns,
         stack: Vec::new(),
         groups: Map::default(),
+        used_groups: HashSet::new(),
+        axes: HashSet::new(),
         default_depth: 0,
         newer: Newer::of(top, version),
         is_open: false,
         all_workflows: inputs.all_workflows,
+        look: Look::new(root.region.file, inputs.orb_bodies),
     };
     expander.scope = match version {
         Version::V2_1 => {
@@ -122,6 +129,7 @@ pub(crate) fn expand(
         expander.entry(entry, Env::default());
     }
     let expanded = expander.config(top, root.region);
+    expander.warn_newer();
     // Half of it would only be called wrong for what is missing.
     (!expander.budget.is_spent()).then_some(expanded)
 }
@@ -139,6 +147,10 @@ struct Expander<'r> {
     stack: Vec<Rc<scope::Definition>>,
     /// The entries of `job-groups`.
     groups: Map,
+    /// The names of those that a workflow uses.
+    used_groups: HashSet<Rc<str>>,
+    /// The parameters of jobs that a matrix gives.
+    axes: HashSet<(*const scope::Definition, Rc<str>)>,
     /// How deep default steps are nested.
     default_depth: usize,
     /// What a file of version 2.0 can't use.
@@ -146,6 +158,7 @@ struct Expander<'r> {
     is_open: bool,
     /// Whether workflows run whatever their conditions say.
     all_workflows: bool,
+    look: Look,
 }
 
 /// With which values a text is evaluated.
@@ -162,7 +175,23 @@ struct Env<'e> {
 impl Expander<'_> {
     /// Takes what something costs; false if nothing is left, which has been told.
     fn spend(&mut self, nodes: usize, bytes: usize, region: Region) -> bool {
+        if self.look.is_on {
+            return self.look.budget.take(nodes, bytes);
+        }
         self.budget.spend(nodes, bytes, region, self.problems)
+    }
+
+    /// Whether nothing is expanded any more.
+    fn is_spent(&self) -> bool {
+        self.current_budget().is_spent()
+    }
+
+    fn current_budget(&self) -> &Budget {
+        if self.look.is_on {
+            &self.look.budget
+        } else {
+            self.budget
+        }
     }
 
     /// What [`Scope::names`] gives, if it is still of use.
@@ -199,18 +228,21 @@ impl Expander<'_> {
                 value: workflows.node(entry),
             });
         }
+        let unused_groups = self.look_over_groups();
+        self.look_over_definitions();
+        let looked_over = self.looked_over();
         let unused = self.unused(top);
-        let unused_bodies = self.unused_bodies();
         let declared_at = match top.get("parameters") {
             Some(entry) => entry.key.region,
             None => Region::point(region.file, 1, 1),
         };
-        let names = self.pipeline.names().map(str::to_owned);
+        let names = self.pipeline.declared().map(|name| name.text.to_string());
         Expanded {
             parameters: (names.collect(), declared_at),
             root: Rc::new(Node::map(region, entries.into_iter().collect())),
             unused,
-            unused_bodies,
+            looked_over,
+            unused_groups,
             left_out: workflows.left_out,
             let_in: workflows.let_in,
             is_strict: self.version == Version::V2_1,
@@ -244,8 +276,9 @@ impl Expander<'_> {
             Some(false) => None,
             None if entry.value.is_null() => None,
             None => {
-                self.problems.error(
-                    parameter::place(&entry.key, &entry.value),
+                self.problems.error_of(
+                    &entry.key,
+                    &entry.value,
                     format!("`setup` must be a boolean, not {}", entry.value.describe()),
                 );
                 None

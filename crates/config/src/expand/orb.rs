@@ -117,7 +117,7 @@ impl<'i> Loader<'i> {
         if let Some(map) = value.as_map() {
             return Some(self.inline(key.region, map, problems));
         }
-        let region = super::parameter::place(key, value);
+        let region = value.place(key);
         let Some(reference) = value.as_text() else {
             problems.error(
                 region,

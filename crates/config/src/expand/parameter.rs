@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use crate::diagnostic::Problems;
-use crate::keys::{PARAMETER_TYPES, Place};
+use crate::keys::{Meant, PARAMETER_TYPES, Place, meant};
 use crate::read::{Entry, Index, Key, Map, Node, Region, Scalar, Value};
 
 use super::scope::Scope;
@@ -19,6 +19,8 @@ pub(super) enum Kind {
     Executor,
     Steps,
     EnvVarName,
+    /// It does not say, or says it wrong, which has been told: it takes anything.
+    Unknown,
 }
 
 /// One declared parameter.
@@ -43,9 +45,24 @@ pub(super) struct Binding {
 pub(super) struct Bindings {
     list: Vec<Binding>,
     index: Index,
+    /// Whether there may be others, as in [`Parameters::is_open`].
+    is_open: bool,
 }
 
 impl Bindings {
+    /// Of what some parameters are given.
+    pub(super) fn of(parameters: &Parameters) -> Self {
+        Self {
+            is_open: parameters.is_open,
+            ..Self::default()
+        }
+    }
+
+    /// Whether a name that is not there has been told by who declares them.
+    pub(super) fn is_open(&self) -> bool {
+        self.is_open
+    }
+
     pub(super) fn push(&mut self, binding: Binding) {
         self.list.push(binding);
         self.index.forget();
@@ -74,6 +91,8 @@ impl Bindings {
 pub(super) struct Parameters {
     list: Vec<Parameter>,
     index: Index,
+    /// Whether what they are can't be told, which has been told: any name may be meant.
+    is_open: bool,
 }
 
 impl Parameters {
@@ -100,7 +119,8 @@ impl Parameters {
             | Kind::Integer
             | Kind::Executor
             | Kind::Steps
-            | Kind::EnvVarName => 1,
+            | Kind::EnvVarName
+            | Kind::Unknown => 1,
         };
         self.list.iter().map(cost).sum()
     }
@@ -119,20 +139,28 @@ pub(super) fn declared(owner: &Map, of_pipeline: bool, problems: &mut Problems) 
             key.region,
             format!("`parameters` must be a map, not {}", value.describe()),
         );
-        return Parameters::default();
+        return Parameters {
+            is_open: true,
+            ..Parameters::default()
+        };
     };
     let list = map
         .iter()
-        .filter_map(|entry| declaration(entry, of_pipeline, problems))
+        .map(|entry| declaration(entry, of_pipeline, problems))
         .collect();
     Parameters {
         list,
-        index: Index::default(),
+        ..Parameters::default()
     }
 }
 
-fn declaration(entry: &Entry, of_pipeline: bool, problems: &mut Problems) -> Option<Parameter> {
+fn declaration(entry: &Entry, of_pipeline: bool, problems: &mut Problems) -> Parameter {
     let Entry { key: name, value } = entry;
+    let wrong = || Parameter {
+        name: name.clone(),
+        kind: Kind::Unknown,
+        default: Some(unknown(name.region)),
+    };
     let Some(map) = value.as_map() else {
         problems
             .error(
@@ -144,7 +172,7 @@ fn declaration(entry: &Entry, of_pipeline: bool, problems: &mut Problems) -> Opt
                 ),
             )
             .help("write `type: string` below it");
-        return None;
+        return wrong();
     };
     if !is_name(&name.text) {
         problems
@@ -153,20 +181,21 @@ fn declaration(entry: &Entry, of_pipeline: bool, problems: &mut Problems) -> Opt
                 format!("`{}` can't be the name of a parameter", name.text),
             )
             .help("begin with a letter, and use letters, digits, `_` and `-`");
-        return None;
+        return wrong();
     }
     for Entry { key, .. } in map.iter() {
         if Place::Parameter.key(&key.text).is_none() {
-            let nearest = problems.nearest(&key.text, Place::Parameter.names());
             problems
                 .error(
                     key.region,
                     format!("`{}` means nothing in a parameter", key.text),
                 )
-                .suggest(nearest);
+                .meant(meant(Place::Parameter, &key.text));
         }
     }
-    let kind = kind(name, map, of_pipeline, problems)?;
+    let Some(kind) = kind(name, map, of_pipeline, problems) else {
+        return wrong();
+    };
     let mut parameter = Parameter {
         name: name.clone(),
         kind,
@@ -183,13 +212,14 @@ fn declaration(entry: &Entry, of_pipeline: bool, problems: &mut Problems) -> Opt
     if let Some(Entry { key, value }) = map.get("default") {
         if value.templated {
             parameter.default = Some(Rc::clone(value));
-            return Some(parameter);
+            return parameter;
         }
         match typed(&parameter.kind, value) {
             Ok(node) => parameter.default = Some(node),
             Err(expected) => {
-                problems.error(
-                    place(key, value),
+                problems.error_of(
+                    key,
+                    value,
                     format!(
                         "the default of the parameter `{}` must be {expected}, not {}",
                         name.text,
@@ -197,11 +227,11 @@ fn declaration(entry: &Entry, of_pipeline: bool, problems: &mut Problems) -> Opt
                     ),
                 );
                 // Whoever uses it is not to blame.
-                parameter.default = Some(Rc::clone(value));
+                parameter.default = Some(unknown(value.region));
             }
         }
     }
-    Some(parameter)
+    parameter
 }
 
 fn kind(name: &Key, map: &Map, of_pipeline: bool, problems: &mut Problems) -> Option<Kind> {
@@ -225,8 +255,9 @@ fn kind(name: &Key, map: &Map, of_pipeline: bool, problems: &mut Problems) -> Op
         "env_var_name" => Kind::EnvVarName,
         _ => {
             let nearest = problems.nearest(word, PARAMETER_TYPES.iter().copied());
-            let problem = problems.error(
-                place(&entry.key, &entry.value),
+            let problem = problems.error_of(
+                &entry.key,
+                &entry.value,
                 format!("there is no type of parameters `{word}`"),
             );
             match nearest {
@@ -242,8 +273,9 @@ fn kind(name: &Key, map: &Map, of_pipeline: bool, problems: &mut Problems) -> Op
     );
     if of_pipeline && !is_plain {
         problems
-            .error(
-                place(&entry.key, &entry.value),
+            .error_of(
+                &entry.key,
+                &entry.value,
                 format!("a pipeline can't have a parameter of the type `{word}`"),
             )
             .help("it is `string`, `boolean`, `integer` or `enum`");
@@ -282,7 +314,7 @@ pub(super) fn bind(
     arguments: &[(Key, Binding)],
     problems: &mut Problems,
 ) -> Bindings {
-    let mut bindings = Bindings::default();
+    let mut bindings = Bindings::of(parameters);
     let index = Index::default();
     for parameter in parameters.iter() {
         let name = Rc::clone(&parameter.name.text);
@@ -299,8 +331,9 @@ pub(super) fn bind(
                         (_, _) => None,
                     };
                     problems
-                        .error(
-                            place(key, &given.node),
+                        .misuse_of(
+                            key,
+                            &given.node,
                             format!(
                                 "the parameter `{name}` of {} must be {expected}, not {}",
                                 what.told(),
@@ -309,7 +342,7 @@ pub(super) fn bind(
                         )
                         .suggest(nearest.as_deref())
                         .related(related);
-                    harmless(&parameter.kind, key.region)
+                    unknown(key.region)
                 }
             };
             bindings.push(Binding {
@@ -326,7 +359,7 @@ pub(super) fn bind(
         } else {
             let related = problems.related(parameter.name.region, "it is declared here");
             problems
-                .error(
+                .misuse(
                     what.used_at,
                     format!("{} needs the parameter `{name}`", what.told()),
                 )
@@ -334,13 +367,14 @@ pub(super) fn bind(
                 .related(related);
             bindings.push(Binding {
                 name,
-                node: harmless(&parameter.kind, what.used_at),
+                node: unknown(what.used_at),
                 scope: None,
             });
         }
     }
     for (key, _) in arguments {
-        if parameters.get(&key.text).is_some() {
+        let is_unknown = key.text.contains(UNKNOWN);
+        if parameters.is_open || is_unknown || parameters.get(&key.text).is_some() {
             continue;
         }
         let known = parameters
@@ -348,14 +382,17 @@ pub(super) fn bind(
             .map(|parameter| &*parameter.name.text)
             .chain(what.other_keys.into_iter().flat_map(Place::names));
         let nearest = problems.nearest(&key.text, known);
-        let problem = problems.error(
+        let meant = what.other_keys.and_then(|place| meant(place, &key.text));
+        let problem = problems.misuse(
             key.region,
             format!("{} has no parameter `{}`", what.told(), key.text),
         );
-        match nearest {
-            Some(_) => problem.suggest(nearest),
-            None if parameters.is_empty() => problem.help("it has none"),
-            None => problem.help(format!(
+        match (nearest, meant) {
+            (_, Some(Meant::Help(help))) => problem.help(help),
+            (Some(_), _) => problem.suggest(nearest),
+            (None, Some(_)) => problem.meant(meant),
+            (None, None) if parameters.is_empty() => problem.help("it has none"),
+            (None, None) => problem.help(format!(
                 "it has {}",
                 shown(parameters.iter().map(|parameter| &*parameter.name.text))
             )),
@@ -403,7 +440,11 @@ pub(super) fn typed(kind: &Kind, node: &Rc<Node>) -> Result<Rc<Node>, String> {
     };
     // What has holes is checked when they are filled.
     let same = || Ok(Rc::clone(node));
+    if scalar.is_some_and(|scalar| scalar.text.contains(UNKNOWN)) {
+        return same();
+    }
     match kind {
+        Kind::Unknown => same(),
         Kind::String => match scalar {
             Some(scalar) if scalar.is_null() => Ok(Rc::new(Node::text(node.region, ""))),
             // `3.10` is taken for what its author meant; a boolean could be a mistake of another kind.
@@ -456,18 +497,24 @@ fn as_text(node: &Node, scalar: &Scalar) -> Node {
     Node::text(node.region, scalar.text.clone())
 }
 
-fn harmless(kind: &Kind, region: Region) -> Rc<Node> {
-    Rc::new(match kind {
-        Kind::String | Kind::EnvVarName | Kind::Executor => Node::text(region, UNKNOWN),
-        Kind::Boolean => Node::word(region, "false"),
-        Kind::Integer => Node::word(region, "1"),
-        Kind::Enum(choices) => Node::text(region, choices.first().map_or(UNKNOWN, String::as_str)),
-        Kind::Steps => Node::list(region, Vec::new()),
-    })
+/// A value of which nothing is known.
+pub(super) fn unknown(region: Region) -> Rc<Node> {
+    Rc::new(Node::text(region, UNKNOWN))
 }
 
-/// Stands for a value that is missing or wrong, which has been told. No text of a config has it without
-/// an error: whoever reads the YAML refuses it.
+/// Whether nothing is known of a value, or of a part of it.
+pub(super) fn is_unknown(node: &Node) -> bool {
+    match &node.value {
+        Value::Scalar(scalar) => scalar.text.contains(UNKNOWN),
+        Value::List(items) => items.iter().any(|item| is_unknown(item)),
+        Value::Map(map) => map
+            .iter()
+            .any(|entry| entry.key.text.contains(UNKNOWN) || is_unknown(&entry.value)),
+    }
+}
+
+/// Stands for a value that is missing or wrong, which has been told, and for any value in what nothing runs.
+/// No text of a config has it without an error: whoever reads the YAML refuses it.
 pub(crate) const UNKNOWN: &str = "\0";
 
 fn is_variable(text: &str) -> bool {
@@ -481,14 +528,6 @@ fn is_name(text: &str) -> bool {
         && text
             .chars()
             .all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'))
-}
-
-/// Where to tell what is wrong with a value.
-pub(super) fn place(key: &Key, value: &Node) -> Region {
-    match &value.value {
-        Value::Scalar(scalar) if !scalar.is_null() && !scalar.text.contains('\n') => value.region,
-        Value::Scalar(_) | Value::List(_) | Value::Map(_) => key.region,
-    }
 }
 
 /// What a value is, with the value itself if it is short.

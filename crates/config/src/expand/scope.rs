@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use crate::diagnostic::Problems;
-use crate::keys::Place;
+use crate::keys::{Place, meant};
 use crate::read::{Entry, Key, Map, Node};
 
 use super::parameter::{self, Parameters};
@@ -37,11 +37,27 @@ pub(super) struct Definition {
     pub(super) node: Rc<Node>,
     pub(super) parameters: Parameters,
     pub(super) used: Cell<bool>,
+    /// Whether what it stands for was expanded somewhere, or looked over.
+    pub(super) expanded: Cell<bool>,
+    /// Whether it is no map, which has been told.
+    pub(super) is_wrong: bool,
     /// What it is another name for, if it is just that: `install: node/install`.
     pub(super) alias: Option<String>,
 }
 
 impl Definition {
+    fn new(key: &Key, node: &Rc<Node>) -> Self {
+        Self {
+            key: key.clone(),
+            node: Rc::clone(node),
+            parameters: Parameters::default(),
+            used: Cell::new(false),
+            expanded: Cell::new(false),
+            is_wrong: false,
+            alias: None,
+        }
+    }
+
     /// Its body; definitions are only made of maps.
     pub(super) fn body(&self) -> impl Iterator<Item = &Entry> {
         self.node.as_map().into_iter().flat_map(Map::iter)
@@ -58,6 +74,8 @@ pub(super) enum Found {
     Definition(Rc<Definition>, Rc<Scope>),
     /// It is of an orb that is not at hand, which has been told.
     NotAtHand,
+    /// What it stands for is no definition, which has been told.
+    Wrong,
     /// Nothing has that name.
     Nothing,
     /// It is of an orb that is not imported.
@@ -93,11 +111,8 @@ impl Scope {
         for Entry { key, value } in map.iter() {
             if let Some(alias) = value.as_text().filter(|alias| alias.contains('/')) {
                 let definition = Definition {
-                    key: key.clone(),
-                    node: Rc::clone(value),
-                    parameters: Parameters::default(),
-                    used: Cell::new(false),
                     alias: Some(alias.to_owned()),
+                    ..Definition::new(key, value)
                 };
                 definitions.insert(Rc::clone(&key.text), Rc::new(definition));
                 continue;
@@ -116,14 +131,11 @@ impl Scope {
                             value.describe()
                         ),
                     );
-                    continue;
                 }
+                let nothing = Rc::new(Node::map(key.region, Map::default()));
                 let definition = Definition {
-                    key: key.clone(),
-                    node: Rc::new(Node::map(key.region, Map::default())),
-                    parameters: Parameters::default(),
-                    used: Cell::new(false),
-                    alias: None,
+                    is_wrong: !value.is_null() || noun != "job",
+                    ..Definition::new(key, &nothing)
                 };
                 definitions.insert(Rc::clone(&key.text), Rc::new(definition));
                 continue;
@@ -134,11 +146,8 @@ impl Scope {
             let parameters = parameter::declared(body, false, problems);
             check_reserved(noun, &parameters, problems);
             let definition = Definition {
-                key: key.clone(),
-                node: Rc::clone(value),
                 parameters,
-                used: Cell::new(false),
-                alias: None,
+                ..Definition::new(key, value)
             };
             definitions.insert(Rc::clone(&key.text), Rc::new(definition));
         }
@@ -157,6 +166,7 @@ impl Scope {
             definition.used.set(true);
             match &definition.alias {
                 Some(alias) => name = alias.as_str(),
+                None if definition.is_wrong => return Found::Wrong,
                 None => return Found::Definition(Rc::clone(definition), Rc::clone(self)),
             }
         }
@@ -173,6 +183,9 @@ impl Scope {
         match of(scope).get(inner) {
             Some(definition) => {
                 definition.used.set(true);
+                if definition.is_wrong {
+                    return Found::Wrong;
+                }
                 Found::Definition(Rc::clone(definition), Rc::clone(scope))
             }
             None => Found::Nothing,
@@ -230,13 +243,12 @@ fn check_keys(noun: &str, name: &str, body: &Map, problems: &mut Problems) {
     };
     for Entry { key, .. } in body.iter() {
         if place.key(&key.text).is_none() {
-            let nearest = problems.nearest(&key.text, place.names());
             problems
                 .error(
                     key.region,
                     format!("`{}` means nothing in the {noun} `{name}`", key.text),
                 )
-                .suggest(nearest);
+                .meant(meant(place, &key.text));
         }
     }
 }

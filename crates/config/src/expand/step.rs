@@ -6,7 +6,7 @@ use crate::keys::{self, Place};
 use crate::read::{Entry, Key, Node, Region, Value};
 
 use super::executor::bound;
-use super::parameter::{Binding, Bindings, Kind, Parameters, UNKNOWN, What, place, typed};
+use super::parameter::{Binding, Bindings, Kind, Parameters, UNKNOWN, What, typed, unknown};
 use super::scope::{Definition, Found, Scope};
 use super::{Env, Expander, MAX_NESTING, USE_COST, text};
 
@@ -52,7 +52,7 @@ impl Expander<'_> {
         env: Env<'_>,
         steps: &mut Vec<Rc<Node>>,
     ) {
-        if self.budget.is_spent() {
+        if self.is_spent() {
             return;
         }
         match &item.value {
@@ -218,13 +218,15 @@ impl Expander<'_> {
         {
             self.problems
                 .warning(
-                    place(&condition.key, &condition.value),
+                    condition.value.place(&condition.key),
                     "the `condition` of a step is no expression, and a text is always true",
                 )
                 .help("write it as a logic statement, or between `<<` and `>>`");
         }
         if self.condition(condition, env) == Some(wanted) {
             self.steps(inner, scope, env, steps);
+        } else {
+            self.look_over_steps(inner, scope, env);
         }
     }
 
@@ -238,12 +240,12 @@ impl Expander<'_> {
         steps: &mut Vec<Rc<Node>>,
     ) {
         // A use costs something even if it comes to nothing.
-        if !self.spend(USE_COST, 0, region) {
+        if !self.spend(USE_COST, 0, region) || name.contains(UNKNOWN) {
             return;
         }
         let (definition, home) = match scope.find(name, |scope| &scope.commands) {
             Found::Definition(definition, home) => (definition, home),
-            Found::NotAtHand => return,
+            Found::NotAtHand | Found::Wrong => return,
             Found::Nothing => return self.tell_no_step(name, region, scope),
             Found::NoOrb(orb) => {
                 // `.` is no orb: a path was meant, and `run:` forgotten.
@@ -282,6 +284,12 @@ impl Expander<'_> {
         let outer = self
             .problems
             .enter(region, format!("the command `{name}` is used here"));
+        if self.look.is_on {
+            self.look_over_command(&definition, &home);
+            self.problems.leave(outer);
+            return;
+        }
+        definition.expanded.set(true);
         match definition.get("steps") {
             Some(body) => {
                 self.stack.push(Rc::clone(&definition));
@@ -293,14 +301,16 @@ impl Expander<'_> {
                 self.steps(body, &home, env, steps);
                 self.stack.pop();
             }
-            None => {
-                self.problems.error(
-                    definition.key.region,
-                    format!("the command `{}` has no `steps`", definition.key.text),
-                );
-            }
+            None => self.tell_no_steps(&definition),
         }
         self.problems.leave(outer);
+    }
+
+    pub(super) fn tell_no_steps(&mut self, command: &Definition) {
+        self.problems.error(
+            command.key.region,
+            format!("the command `{}` has no `steps`", command.key.text),
+        );
     }
 
     fn is_circle(&mut self, definition: &Rc<Definition>, name: &str, region: Region) -> bool {
@@ -315,7 +325,7 @@ impl Expander<'_> {
                 .collect();
             path.push(format!("`{}`", definition.key.text));
             self.problems
-                .error(
+                .misuse(
                     region,
                     format!("the command `{name}` uses itself: {}", path.join(" → ")),
                 )
@@ -323,7 +333,7 @@ impl Expander<'_> {
             return true;
         }
         if self.stack.len() >= MAX_NESTING {
-            self.problems.error(
+            self.problems.misuse(
                 region,
                 format!("commands are nested more than {MAX_NESTING} deep"),
             );
@@ -341,22 +351,28 @@ impl Expander<'_> {
         env: Env<'_>,
     ) -> Vec<(Key, Binding)> {
         entries
-            .filter_map(|entry| {
+            .map(|entry| {
                 let parameter = parameters.get(&entry.key.text);
                 let takes_steps = parameter.is_some_and(|found| found.kind == Kind::Steps);
                 let binding = if takes_steps && entry.value.as_list().is_some() {
                     let mut steps = Vec::new();
                     self.steps(entry, scope, env, &mut steps);
+                    if self.look.is_on {
+                        // Nothing puts them into a job.
+                        self.look.keep(&steps);
+                    }
                     let list = Rc::new(Node::list(entry.value.region, steps));
                     bound(&entry.key, &list, None)
                 } else {
-                    let given = self.given(&entry.value, env, scope)?;
-                    Binding {
-                        name: Rc::clone(&entry.key.text),
-                        ..given
+                    match self.given(&entry.value, env, scope) {
+                        Some(given) => Binding {
+                            name: Rc::clone(&entry.key.text),
+                            ..given
+                        },
+                        None => bound(&entry.key, &unknown(entry.value.region), None),
                     }
                 };
-                Some((entry.key.clone(), binding))
+                (entry.key.clone(), binding)
             })
             .collect()
     }
@@ -376,6 +392,9 @@ impl Expander<'_> {
             return Bindings::default();
         }
         let mut bindings = super::parameter::bind(what, parameters, arguments, self.problems);
+        if self.look.is_on {
+            return bindings;
+        }
         for (binding, parameter) in bindings.iter_mut().zip(parameters.iter()) {
             let is_default = parameter
                 .default
@@ -404,7 +423,7 @@ impl Expander<'_> {
                     Ok(node) => binding.node = node,
                     Err(expected) => {
                         self.problems.error(
-                            place(&parameter.name, &binding.node),
+                            binding.node.place(&parameter.name),
                             format!(
                                 "the default of the parameter `{}` must be {expected}, not {}",
                                 parameter.name.text,
@@ -452,9 +471,11 @@ impl Expander<'_> {
             Some((orb, command)) => format!("the orb `{orb}` has no command `{command}`"),
             None => format!("there is no step `{name}`"),
         };
-        let problem = self.problems.error(region, message);
+        let meant = keys::meant(Place::Step, name);
+        let problem = self.problems.misuse(region, message);
         match nearest {
             Some(_) => problem.suggest(nearest),
+            None if meant.is_some() => problem.meant(meant),
             None if is_job => problem.help("it is a job, and only workflows run jobs"),
             None => problem.help("write `- run: …` for a command"),
         };

@@ -8,7 +8,7 @@ use crate::expression;
 use crate::read::{Entry, Key, Map, MapBuilder, Node, Region, Scalar, Source, Value};
 
 use super::condition::is_true;
-use super::parameter::{Binding, UNKNOWN};
+use super::parameter::{Binding, UNKNOWN, is_unknown, unknown};
 use super::text::{self, Hole, Part};
 use super::{Env, Expander, Version};
 
@@ -118,7 +118,7 @@ impl Expander<'_> {
             let region = places.of(hole);
             return match self.value(hole.inner, region, env) {
                 Some(binding) => binding.node,
-                None => Rc::new(Node::text(node.region, UNKNOWN)),
+                None => unknown(node.region),
             };
         }
         let filled = self.filled_in(&scalar.text, node.region, Some(scalar), env);
@@ -167,7 +167,7 @@ impl Expander<'_> {
                         continue;
                     };
                     self.push(hole, &binding.node, region, filled);
-                    if filled.len() > self.budget.bytes() {
+                    if filled.len() > self.current_budget().bytes() {
                         // Told by who called.
                         return;
                     }
@@ -178,11 +178,15 @@ impl Expander<'_> {
                     body,
                 } => {
                     let Some(binding) = self.value(hole.inner, places.of(*hole), env) else {
+                        filled.push_str(UNKNOWN);
                         continue;
                     };
-                    if is_true(&binding.node) != *inverted {
-                        self.fill(body, places, env, filled);
+                    if is_unknown(&binding.node) {
+                        filled.push_str(UNKNOWN);
+                    } else if is_true(&binding.node) == *inverted {
+                        continue;
                     }
+                    self.fill(body, places, env, filled);
                 }
             }
         }
@@ -254,7 +258,7 @@ impl Expander<'_> {
         region: Region,
         env: Env<'_>,
     ) -> Option<Binding> {
-        if self.budget.is_spent() {
+        if self.is_spent() {
             return None;
         }
         let plain = |node| Binding {
@@ -262,6 +266,7 @@ impl Expander<'_> {
             node,
             scope: None,
         };
+        let is_look = self.look.is_on;
         let (scope, rest) = name.split_once('.').unwrap_or((name, ""));
         let (bindings, noun) = match scope {
             "pipeline" if env.in_orb && rest.starts_with("parameters.") => {
@@ -275,12 +280,11 @@ impl Expander<'_> {
             }
             "pipeline" => {
                 return match self.pipeline.get(rest, region, self.problems) {
+                    Ok(_) if is_look => Some(plain(unknown(region))),
                     Ok(node) => Some(plain(node)),
-                    Err(unknown) => {
-                        let nearest = unknown.nearest.as_deref();
-                        self.problems
-                            .error(region, unknown.message)
-                            .suggest(nearest);
+                    Err(wrong) => {
+                        let nearest = wrong.nearest.as_deref();
+                        self.problems.error(region, wrong.message).suggest(nearest);
                         None
                     }
                 };
@@ -319,8 +323,11 @@ impl Expander<'_> {
             }
             return None;
         };
-        if let Some(binding) = bindings.get(rest) {
-            return Some(binding.clone());
+        match bindings.get(rest) {
+            Some(_) if is_look => return Some(plain(unknown(region))),
+            Some(binding) => return Some(binding.clone()),
+            None if bindings.is_open() => return None,
+            None => {}
         }
         let nearest = self.problems.nearest(rest, bindings.names());
         let problem = self

@@ -1,108 +1,35 @@
-//! What is defined and never used: told, and looked through all the same.
+//! What is defined and never used: told. What is wrong in it is told by `look`.
 
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use crate::ErrorKind;
-use crate::read::{Entry, Key, Map, Node};
+use crate::read::{Entry, Key, Map, Node, Value};
 
-use super::job::{Around, is_place};
-use super::parameter::{Bindings, What};
+use super::look::sorted;
 use super::scope::{Definition, Definitions, Orb, Scope};
-use super::{Env, Expander, Version};
+use super::{Expander, Version};
 
 impl Expander<'_> {
-    /// The jobs that no workflow uses, expanded where they have no parameters. What of the file is
-    /// unused is told, if nothing is wrong with it otherwise: with a fault, much only seems unused.
-    pub(super) fn unused(&mut self, top: &Map) -> Vec<Entry> {
+    /// The names of the jobs that no workflow uses. What else of the file is unused is told, if nothing is
+    /// wrong with it otherwise: with a fault, much only seems unused.
+    pub(super) fn unused(&mut self, top: &Map) -> Vec<Key> {
         let scope = Rc::clone(&self.scope);
-        let mut unused = Vec::new();
-        let mut names: Vec<_> = scope
-            .jobs
-            .values()
-            .filter(|definition| !definition.used.get())
-            .collect();
-        names.sort_by_key(|definition| (definition.key.region.line, definition.key.region.column));
-        for definition in names {
-            // With other values than its defaults it may be right.
-            if !definition.parameters.is_empty() || definition.get("type").is_some() {
-                continue;
-            }
-            let what = What {
-                noun: "job",
-                name: &definition.key.text,
-                used_at: definition.key.region,
-                scope: &scope,
-                other_keys: None,
-            };
-            let bindings = self.bind(&what, &definition.parameters, &[]);
-            let node = self.job(definition, &scope, &bindings, &Around::default());
-            unused.push(Entry {
-                key: definition.key.clone(),
-                value: node,
-            });
-        }
+        let unused = scope.jobs.values().filter(|job| !job.used.get());
+        let mut unused: Vec<Key> = unused.map(|job| job.key.clone()).collect();
+        unused.sort_by_key(|name| (name.region.line, name.region.column));
         if self.version == Version::V2_1 && top.get("workflows").is_some() {
             self.tell_unused("command", &scope.commands);
             self.tell_unused("executor", &scope.executors);
+            self.tell_unused_groups();
             self.tell_unused_orbs(&scope.orbs);
+            self.tell_unused_values(top);
+        }
+        if self.version == Version::V2_1 {
+            self.tell_unused_parameters();
         }
         self.tell_empty_orbs(&scope);
         unused
-    }
-
-    /// The commands and executors that nothing uses and that have no parameters, as jobs that have nothing
-    /// else, so that what is wrong in them is told.
-    pub(super) fn unused_bodies(&mut self) -> Vec<Entry> {
-        let scope = Rc::clone(&self.scope);
-        let unused = |definitions: &Definitions| {
-            let mut unused: Vec<Rc<Definition>> = definitions
-                .values()
-                .filter(|unused| !unused.used.get() && unused.parameters.is_empty())
-                .map(Rc::clone)
-                .collect();
-            unused.sort_by_key(|unused| (unused.key.region.line, unused.key.region.column));
-            unused
-        };
-        let bindings = Bindings::default();
-        let env = Env {
-            parameters: Some(&bindings),
-            ..Env::default()
-        };
-        let mut bodies = Vec::new();
-        for command in unused(&scope.commands) {
-            let Some(entry) = command.get("steps") else {
-                continue;
-            };
-            let mut steps = Vec::new();
-            self.stack.push(Rc::clone(&command));
-            self.steps(entry, &scope, env, &mut steps);
-            self.stack.pop();
-            if !steps.is_empty() {
-                let region = command.key.region;
-                let place = Entry::new(Key::new("machine", region), Node::word(region, "true"));
-                let steps = Entry::new(entry.key.clone(), Node::list(entry.value.region, steps));
-                bodies.push(body(&command, vec![place, steps]));
-            }
-        }
-        for executor in unused(&scope.executors) {
-            let mut entries = Vec::new();
-            for entry in executor.body() {
-                if !matches!(&*entry.key.text, "parameters" | "description") {
-                    entries.push(self.entry(entry, env));
-                }
-            }
-            if entries.iter().any(|entry| is_place(&entry.key)) {
-                let region = executor.key.region;
-                let steps = vec![Rc::new(Node::text(region, "checkout"))];
-                entries.push(Entry::new(
-                    Key::new("steps", region),
-                    Node::list(region, steps),
-                ));
-                bodies.push(body(&executor, entries));
-            }
-        }
-        bodies
     }
 
     fn tell_unused(&mut self, noun: &str, definitions: &Definitions) {
@@ -119,6 +46,91 @@ impl Expander<'_> {
                 definition.key.region,
                 format!("the {noun} `{}` is never used", definition.key.text),
             );
+        }
+    }
+
+    fn tell_unused_groups(&mut self) {
+        if self.problems.has_errors() {
+            return;
+        }
+        for group in self.groups.iter() {
+            if !self.used_groups.contains(&group.key.text) {
+                self.problems.warning(
+                    group.key.region,
+                    format!("the group `{}` is never used", group.key.text),
+                );
+            }
+        }
+    }
+
+    /// What is declared and has no effect, whatever it is given.
+    fn tell_unused_parameters(&mut self) {
+        if self.problems.has_errors() {
+            return;
+        }
+        for scope in self.all_scopes() {
+            let kinds = [
+                ("command", &scope.commands),
+                ("job", &scope.jobs),
+                ("executor", &scope.executors),
+            ];
+            for (noun, definitions) in kinds {
+                for definition in sorted(definitions) {
+                    if self.look.is_own(definition.key.region.file) {
+                        self.tell_unused_parameters_of(noun, &definition);
+                    }
+                }
+            }
+        }
+    }
+
+    fn tell_unused_parameters_of(&mut self, noun: &str, definition: &Rc<Definition>) {
+        let size = definition.node.size;
+        let has_none = definition.parameters.is_empty();
+        if has_none || !self.look.budget.take(size.nodes, size.text_bytes) {
+            return;
+        }
+        let mut named = HashSet::new();
+        for entry in definition.body() {
+            if &*entry.key.text != "parameters" {
+                collect(&entry.value, &mut named);
+            }
+        }
+        for parameter in definition.parameters.iter() {
+            let name = &parameter.name.text;
+            let axis = (Rc::as_ptr(definition), Rc::clone(name));
+            if !named.contains(&**name) && !self.axes.contains(&axis) {
+                self.problems.warning(
+                    parameter.name.region,
+                    format!(
+                        "the parameter `{name}` of the {noun} `{}` is never used",
+                        definition.key.text
+                    ),
+                );
+            }
+        }
+    }
+
+    /// The pipeline's own. A setup config hands them on to the config that it makes.
+    fn tell_unused_values(&mut self, top: &Map) {
+        let first = self.pipeline.declared().next();
+        let is_doubtful = top.get("setup").is_some() || self.problems.has_errors();
+        let Some(first) = first.filter(|_| !is_doubtful) else {
+            return;
+        };
+        let source = self.problems.source_of(first.region.file);
+        let mut named = HashSet::new();
+        names_in(source.text(), &mut named);
+        for name in self.pipeline.declared() {
+            if !named.contains(&*name.text) {
+                // Who starts a pipeline may give it all the same, so it can't just be removed.
+                self.problems
+                    .warning(
+                        name.region,
+                        format!("the pipeline's parameter `{}` is never used", name.text),
+                    )
+                    .help("whatever it is given, nothing changes");
+            }
         }
     }
 
@@ -159,11 +171,35 @@ impl Expander<'_> {
     }
 }
 
-/// A definition's own job.
-fn body(definition: &Definition, entries: Vec<Entry>) -> Entry {
-    let map = entries.into_iter().collect();
-    Entry::new(
-        definition.key.clone(),
-        Node::map(definition.node.region, map),
-    )
+/// The names that the holes of a value take from `parameters.`.
+fn collect<'n>(node: &'n Node, named: &mut HashSet<&'n str>) {
+    if !node.templated {
+        return;
+    }
+    match &node.value {
+        Value::Scalar(scalar) => names_in(&scalar.text, named),
+        Value::List(items) => {
+            for item in items {
+                collect(item, named);
+            }
+        }
+        Value::Map(map) => {
+            for Entry { key, value } in map.iter() {
+                names_in(&key.text, named);
+                collect(value, named);
+            }
+        }
+    }
+}
+
+/// What follows `parameters.` in a text, wherever that is.
+fn names_in<'t>(text: &'t str, named: &mut HashSet<&'t str>) {
+    const BEFORE: &str = "parameters.";
+    let mut rest = text;
+    while let Some(found) = rest.find(BEFORE) {
+        rest = &rest[found + BEFORE.len()..];
+        let is_of_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
+        let end = rest.find(|c| !is_of_name(c)).unwrap_or(rest.len());
+        named.insert(&rest[..end]);
+    }
 }

@@ -9,7 +9,7 @@ use model::ParameterValue;
 use crate::diagnostic::Problems;
 use crate::inputs::{Inputs, TriggerValues};
 use crate::keys::{Empty, PIPELINE_VALUES};
-use crate::read::{Index, Map, Node, Region};
+use crate::read::{Index, Key, Map, Node, Region};
 
 use super::Version;
 use super::parameter::{self, Kind, Parameter, Parameters, UNKNOWN};
@@ -148,10 +148,9 @@ impl PipelineValues {
         })
     }
 
-    /// The names of its parameters.
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        let names = self.parameters.iter();
-        names.map(|(parameter, _)| &*parameter.name.text)
+    /// The names of its parameters, where they are declared.
+    pub(super) fn declared(&self) -> impl Iterator<Item = &Key> {
+        self.parameters.iter().map(|(parameter, _)| &parameter.name)
     }
 
     /// Whether there is a trigger at all; a config may just be looked over.
@@ -204,5 +203,6 @@ fn empty(kind: &Kind, region: Region) -> Node {
         Kind::Integer => Node::word(region, "0"),
         Kind::Enum(choices) => Node::text(region, choices.first().map_or("", String::as_str)),
         Kind::String | Kind::EnvVarName | Kind::Executor | Kind::Steps => Node::text(region, ""),
+        Kind::Unknown => Node::text(region, UNKNOWN),
     }
 }

@@ -6,7 +6,6 @@ use crate::diagnostic::Problems;
 use crate::read::{Entry, Map, Region};
 
 use super::Expander;
-use super::parameter;
 use super::scope::Scope;
 
 /// A version of the language.
@@ -32,10 +31,7 @@ pub(super) fn version(top: &Map, problems: &mut Problems) -> Version {
         Some("2.1") => Version::V2_1,
         Some(_) | None => {
             problems
-                .error(
-                    parameter::place(key, value),
-                    "this `version` of the language is not known",
-                )
+                .error_of(key, value, "this `version` of the language is not known")
                 .help("write `version: 2.1`");
             Version::V2_1
         }
@@ -55,7 +51,7 @@ pub(super) fn old_scope(top: &Map, problems: &mut Problems) -> Scope {
 pub(super) struct Newer {
     /// Where the file says its version; none if that is 2.1.
     version_at: Option<Region>,
-    /// Its `commands`, `executors` and `orbs`.
+    /// What it has of the keys that mean something in 2.1 alone.
     defined: Vec<Entry>,
     told: BTreeSet<&'static str>,
 }
@@ -66,12 +62,13 @@ impl Newer {
         let Some(Entry { key, value }) = entry else {
             return Self::default();
         };
-        let names = ["commands", "executors", "orbs"];
+        let names = ["commands", "executors", "orbs", "parameters", "job-groups"];
         Self {
-            version_at: Some(parameter::place(key, value)),
+            version_at: Some(value.place(key)),
             defined: names
                 .iter()
                 .filter_map(|name| top.get(name).cloned())
+                .filter(|entry| !entry.value.is_null())
                 .collect(),
             told: BTreeSet::new(),
         }
@@ -106,5 +103,21 @@ impl Expander<'_> {
                 .related(related);
         }
         true
+    }
+
+    /// Warns of what a file of version 2.0 defines and can't use, and did not try to: people also keep
+    /// anchors under these names.
+    pub(super) fn warn_newer(&mut self) {
+        let Newer { defined, told, .. } = &self.newer;
+        for entry in defined
+            .iter()
+            .filter(|entry| !told.contains(&*entry.key.text))
+        {
+            let key = &entry.key;
+            let message = format!("`{}` mean nothing in version 2.0 of the language", key.text);
+            self.problems
+                .warning(key.region, message)
+                .help("write `version: 2.1` at the top");
+        }
     }
 }

@@ -81,6 +81,7 @@ impl Expander<'_> {
             return;
         };
         definition.used.set(true);
+        definition.expanded.set(true);
         let scope = Rc::clone(&self.scope);
         let what = What {
             noun: "job",
@@ -177,6 +178,23 @@ impl Expander<'_> {
             if let Some(name) = name {
                 let scope = Rc::clone(&self.scope);
                 scope.find(name, |scope| &scope.jobs);
+                let only = item.as_map().and_then(Map::only);
+                self.note_axes(name, only.and_then(|entry| entry.value.as_map()));
+            }
+        }
+    }
+
+    /// Notes which parameters of a job a matrix gives: it has to declare them, whatever for.
+    fn note_axes(&mut self, job: &str, map: Option<&Map>) {
+        let matrix = map.and_then(|map| map.get("matrix")?.value.as_map());
+        let axes = matrix.and_then(|matrix| matrix.get("parameters")?.value.as_map());
+        let scope = Rc::clone(&self.scope);
+        if let Some(axes) = axes
+            && let Found::Definition(definition, _) = scope.find(job, |scope| &scope.jobs)
+        {
+            for axis in axes.iter() {
+                let of_job = (Rc::as_ptr(&definition), Rc::clone(&axis.key.text));
+                self.axes.insert(of_job);
             }
         }
     }
@@ -190,9 +208,21 @@ impl Expander<'_> {
                 others.push(Rc::clone(item));
             }
         }
+        self.used_in(workflow, uses, others)
+    }
+
+    /// What stands in place of the `jobs` of a workflow. `others`: what is none of its uses.
+    pub(super) fn used_in(
+        &mut self,
+        workflow: &Key,
+        mut uses: Uses,
+        others: Vec<Rc<Node>>,
+    ) -> Rc<Node> {
         uses.settle();
         self.check_outside(&uses);
-        let region = items.first().map_or(workflow.region, |item| item.region);
+        let region = uses.items.first().map(|item| item.region);
+        let region = region.or_else(|| others.first().map(|item| item.region));
+        let region = region.unwrap_or(workflow.region);
         let names: HashSet<&str> = uses.items.iter().map(|item| item.name.as_str()).collect();
         let mut nodes = Vec::with_capacity(uses.items.len() + others.len());
         for item in &uses.items {
@@ -263,7 +293,7 @@ impl Expander<'_> {
         uses: &mut Uses,
         workflows: &mut Workflows,
     ) {
-        if self.budget.is_spent() {
+        if self.is_spent() {
             return;
         }
         let job = self.key(job, Env::default());
@@ -282,16 +312,18 @@ impl Expander<'_> {
             }
         };
         if let Some(group) = self.group(&job.text) {
+            self.used_groups.insert(Rc::clone(&job.text));
             if !self.has_room(&job, 1, uses) {
                 return;
             }
             return self.group_use(workflow, &job, map, &group, uses, workflows);
         }
         let matrix = map.and_then(|map| map.get("matrix")).cloned();
+        self.note_axes(&job.text, map);
         let unrolled = match &matrix {
             Some(entry) if !entry.value.is_null() => match self.matrix(&job, entry) {
                 Some(unrolled) => Some(unrolled),
-                None => return,
+                None => return self.wrong_matrix(&job, map, entry, uses),
             },
             Some(_) | None => None,
         };
@@ -314,6 +346,29 @@ impl Expander<'_> {
                 ..item
             });
         }
+    }
+
+    /// Keeps the place of a matrix that is wrong, which has been told, so that who requires it is not
+    /// blamed.
+    fn wrong_matrix(&mut self, job: &Key, map: Option<&Map>, matrix: &Entry, uses: &mut Uses) {
+        let scope = Rc::clone(&self.scope);
+        scope.find(&job.text, |scope| &scope.jobs);
+        let text = |map: Option<&Map>, key: &str| {
+            let entry = map?.get(key)?;
+            entry.value.as_text().map(str::to_owned)
+        };
+        let name = text(map, "name").filter(|name| !name.contains("<<"));
+        let alias = text(matrix.value.as_map(), "alias");
+        let mut entries = Vec::new();
+        make_idle(&mut entries, job.region);
+        uses.items.push(Use {
+            job: job.clone(),
+            region: job.region,
+            name: name.unwrap_or_else(|| job.text.to_string()),
+            alias: Some(alias.as_deref().unwrap_or(&job.text).into()),
+            group: None,
+            entries,
+        });
     }
 
     /// Whether a workflow may use so many jobs more; tells if not.
@@ -381,19 +436,15 @@ impl Expander<'_> {
             .iter()
             .find(|entry| &*entry.key.text == "type")
             .and_then(|entry| entry.value.as_text());
-        let is_plain = type_word.is_some_and(|word| word != "build");
+        let mut is_plain = type_word.is_some_and(|word| word != "build");
         if let Some(word) = type_word.filter(|word| *word != "approval")
             && self.version == Version::V2_1
         {
-            self.problems
-                .error(
-                    job.region,
-                    format!(
-                        "a workflow can't make `{}` a job of the type `{word}`",
-                        job.text
-                    ),
-                )
-                .help("only `type: approval` may stand here: say the others in `jobs`");
+            let word = word.to_owned();
+            self.tell_type(job, &word);
+            // Whatever it is, it has been told.
+            is_plain = true;
+            make_idle(&mut kept, job.region);
         }
         let mut instance = Key::new(&job.text, job.region);
         if is_plain {
@@ -431,9 +482,7 @@ impl Expander<'_> {
             );
         } else {
             // It has been told. Its place is kept, so that who requires it is not blamed.
-            let key = Key::new("type", job.region);
-            kept.retain(|entry| &*entry.key.text != "type");
-            kept.push(Entry::new(key, Node::text(job.region, "no-op")));
+            make_idle(&mut kept, job.region);
         }
         Use {
             job: instance,
@@ -443,6 +492,25 @@ impl Expander<'_> {
             group: None,
             entries: kept,
         }
+    }
+
+    /// Tells that a workflow can't make a job one of a type.
+    fn tell_type(&mut self, job: &Key, word: &str) {
+        if word.contains(UNKNOWN) {
+            return;
+        }
+        let nearest = self.problems.nearest(word, ["approval"]);
+        let problem = self.problems.error(
+            job.region,
+            format!(
+                "a workflow can't make `{}` a job of the type `{word}`",
+                job.text
+            ),
+        );
+        match nearest {
+            Some(_) => problem.suggest(nearest),
+            None => problem.help("only `type: approval` may stand here: say the others in `jobs`"),
+        };
     }
 
     /// An expression in place of filters, decided; whoever looks a config over sees all jobs.
@@ -475,7 +543,7 @@ impl Expander<'_> {
         }
         match scope.find(&job.text, |scope| &scope.jobs) {
             Found::Definition(definition, home) => Some((definition, home)),
-            Found::NotAtHand => None,
+            Found::NotAtHand | Found::Wrong => None,
             Found::NoOrb(orb) => {
                 self.tell_no_orb("job", &job.text, &orb, job.region, &scope);
                 None
@@ -492,7 +560,7 @@ impl Expander<'_> {
                         workflow.text, job.text
                     ),
                 };
-                let problem = self.problems.error(job.region, message);
+                let problem = self.problems.misuse(job.region, message);
                 match nearest {
                     Some(_) => problem.suggest(nearest),
                     None => problem.help("for an approval, add `type: approval`"),
@@ -514,4 +582,11 @@ impl Expander<'_> {
         }
         around
     }
+}
+
+/// Makes a use of a job one that runs nothing.
+fn make_idle(entries: &mut Vec<Entry>, region: Region) {
+    entries.retain(|entry| &*entry.key.text != "type");
+    let key = Key::new("type", region);
+    entries.push(Entry::new(key, Node::text(region, "no-op")));
 }

@@ -1,9 +1,11 @@
 //! The keys of the language, what each takes and what it is for, and the values of a pipeline. This is the
 //! one place that says which there are: the compiler takes no other, and editors show no other.
 
+mod mistaken;
 mod pipeline;
 mod table;
 
+pub(crate) use mistaken::{Meant, meant};
 pub(crate) use pipeline::{Empty, PIPELINE_VALUES, PipelineValue};
 pub(crate) use table::*;
 

@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use super::{Map, Region, Scalar};
+use super::{Key, Map, Region, Scalar};
 use crate::diagnostic::UseId;
 
 /// A value with its place. What an alias stands for has the place of its anchor: there it is mended.
@@ -150,6 +150,16 @@ impl Node {
         match &self.value {
             Value::Scalar(scalar) => scalar.as_bool(),
             Value::List(_) | Value::Map(_) => None,
+        }
+    }
+
+    /// Where to tell what is wrong with it: at itself if it is on one line, else at its key.
+    pub(crate) fn place(&self, key: &Key) -> Region {
+        match &self.value {
+            Value::Scalar(scalar) if !scalar.is_null() && !scalar.text.contains('\n') => {
+                self.region
+            }
+            Value::Scalar(_) | Value::List(_) | Value::Map(_) => key.region,
         }
     }
 

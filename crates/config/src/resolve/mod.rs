@@ -341,11 +341,14 @@ impl<'c> Resolver<'c, '_> {
             return;
         }
         // It may be of an orb that is not at hand, or its name could not be told; both are no news.
-        let may_be_told = self.config.is_open || text.contains(UNKNOWN);
+        let may_be_told = self.config.is_open
+            || text.contains(UNKNOWN)
+            || names.all().any(|name| name.contains(UNKNOWN));
         if may_be_told && self.problems.has_errors() {
             return;
         }
-        let nearest = self.problems.nearest(text, names.all());
+        let others = names.all().filter(|name| *name != job);
+        let nearest = self.problems.nearest(text, others);
         self.problems
             .error(
                 required.region,

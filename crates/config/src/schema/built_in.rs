@@ -2,14 +2,15 @@
 
 use model::{StepAction, StepSpec, StepWhen};
 
-use crate::keys::Place;
+use crate::diagnostic::Diagnostic;
+use crate::keys::{Meant, Place, meant};
 use crate::read::{Entry, Key, Map, Node};
 use crate::template;
 
 use super::ignored as no;
+use super::is_empty;
 use super::reader::{Reader, UnknownKeys, is_unknown};
 use super::step::{one_line, run_when};
-use super::{at, is_empty};
 
 /// Reads one; none if it is wrong, which has been told.
 pub(super) fn step(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Option<StepSpec> {
@@ -27,6 +28,7 @@ pub(super) fn step(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Option<S
     let mut step = Step {
         key,
         map,
+        place: Place::Step,
         reader,
         name: None,
         when,
@@ -51,9 +53,21 @@ pub(super) fn step(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Option<S
     })
 }
 
+/// What steps can't be without.
+const NEEDED: [(Place, &str); 7] = [
+    (Place::SaveCache, "key"),
+    (Place::SaveCache, "paths"),
+    (Place::StoreArtifacts, "path"),
+    (Place::StoreTestResults, "path"),
+    (Place::PersistToWorkspace, "root"),
+    (Place::PersistToWorkspace, "paths"),
+    (Place::AttachWorkspace, "at"),
+];
+
 struct Step<'s, 'r> {
     key: &'s Key,
     map: &'s Map,
+    place: Place,
     reader: &'s mut Reader<'r>,
     name: Option<String>,
     when: StepWhen,
@@ -62,6 +76,7 @@ struct Step<'s, 'r> {
 impl Step<'_, '_> {
     /// Reads `name` and `when`, which every step may have, and tells what is none of the step's keys.
     fn others(&mut self, place: Place) {
+        self.place = place;
         for Entry { key, value } in self.map.iter() {
             match place.own(&key.text) {
                 "name" => {
@@ -69,6 +84,8 @@ impl Step<'_, '_> {
                     self.name = name.as_deref().and_then(one_line);
                 }
                 "when" => self.when = run_when(key, value, self.reader),
+                // Told as what is missing.
+                "" if self.is_mistaken(&key.text) => {}
                 "" => {
                     let shown = format!("`{}`", self.key.text);
                     self.reader
@@ -79,8 +96,37 @@ impl Step<'_, '_> {
         }
     }
 
+    /// Whether a key stands in place of one that the step can't be without.
+    fn is_mistaken(&self, key: &str) -> bool {
+        match meant(self.place, key) {
+            Some(Meant::Key(name)) => {
+                NEEDED.contains(&(self.place, name)) && self.map.get(name).is_none()
+            }
+            Some(Meant::Help(_)) | None => false,
+        }
+    }
+
+    /// The key that stands in place of one that is missing; it has been passed over by [`Step::others`].
+    fn mistaken(&self, name: &'static str) -> Option<&Key> {
+        let place = self.place;
+        let mut keys = self.map.iter().map(|entry| &entry.key);
+        keys.find(|key| {
+            place.key(&key.text).is_none() && meant(place, &key.text) == Some(Meant::Key(name))
+        })
+    }
+
+    /// Tells that something is missing; where it is misspelt, there.
+    fn missing(&mut self, name: &'static str) -> &mut Diagnostic {
+        let mistaken = self.mistaken(name).map(|key| key.region);
+        let problem = self.reader.problems.error(
+            mistaken.unwrap_or(self.key.region),
+            format!("`{}` has no `{name}`", self.key.text),
+        );
+        problem.suggest(mistaken.map(|_| name))
+    }
+
     /// A text that the step can't be without.
-    fn needed(&mut self, name: &str) -> Option<String> {
+    fn needed(&mut self, name: &'static str) -> Option<String> {
         match self.map.get(name) {
             Some(entry) => {
                 let text = self.reader.text(&entry.key, &entry.value)?;
@@ -93,10 +139,7 @@ impl Step<'_, '_> {
                 Some(text)
             }
             None => {
-                self.reader.problems.error(
-                    self.key.region,
-                    format!("`{}` has no `{name}`", self.key.text),
-                );
+                self.missing(name);
                 None
             }
         }
@@ -114,13 +157,11 @@ impl Step<'_, '_> {
             .get("paths")
             .filter(|entry| !is_empty(&entry.value))
         else {
-            self.reader
-                .problems
-                .error(
-                    self.key.region,
-                    format!("`{}` has no `paths`", self.key.text),
-                )
-                .help("write `paths: [one, other]`");
+            let is_mistaken = self.mistaken("paths").is_some();
+            let problem = self.missing("paths");
+            if !is_mistaken {
+                problem.help("write `paths: [one, other]`");
+            }
             return None;
         };
         Some(self.reader.texts(key, value))
@@ -137,7 +178,7 @@ impl Step<'_, '_> {
                 _ => {
                     self.reader
                         .problems
-                        .error(at(key, value), format!("`method` can't be `{word}`"))
+                        .error_of(key, value, format!("`method` can't be `{word}`"))
                         .help("it is `full`, `blobless` or `shallow`");
                 }
             }
@@ -148,7 +189,7 @@ impl Step<'_, '_> {
                 .get("method")
                 .and_then(|entry| entry.value.as_text());
             self.reader.number(key, value, 1);
-            if method != Some("shallow") {
+            if method != Some("shallow") && !method.is_some_and(is_unknown) {
                 self.reader.problems.error(
                     key.region,
                     "`depth` means nothing without `method: shallow`",
@@ -200,8 +241,9 @@ impl Step<'_, '_> {
         }
         let faults = template::parse(text).err();
         for fault in faults.into_iter().flatten() {
-            let problem = self.reader.problems.error(
-                at(key, value),
+            let problem = self.reader.problems.error_of(
+                key,
+                value,
                 format!("the key `{text}` is wrong: {}", fault.message),
             );
             if let Some(help) = fault.help {

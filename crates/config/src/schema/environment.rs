@@ -6,7 +6,7 @@
 use crate::read::{Entry, Key, Node, Region, Value};
 
 use super::at_item;
-use super::reader::Reader;
+use super::reader::{Reader, is_unknown};
 
 /// Which names variables may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,6 +123,9 @@ impl Variables<'_, '_> {
         };
         if fits && !name.is_empty() {
             return true;
+        }
+        if is_unknown(name) {
+            return false;
         }
         self.reader
             .problems

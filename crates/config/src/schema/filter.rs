@@ -4,13 +4,17 @@ use crate::keys::Place;
 use crate::read::{Entry, Key, Node, Value};
 
 use super::reader::{Reader, is_unknown};
-use super::{Filter, FilterStanza, at, at_item};
+use super::{Filter, FilterStanza, at_item};
 
 /// Reads them. A list, or a name alone, is as good as `only`.
 pub(super) fn filter(key: &Key, value: &Node, reader: &mut Reader<'_>) -> FilterStanza {
     let mut stanza = FilterStanza::default();
     let Value::Map(map) = &value.value else {
         if !value.is_null() {
+            reader
+                .problems
+                .warning(key.region, format!("`{}` is read as its `only`", key.text))
+                .help(format!("write `{}: {{only: …}}`", key.text));
             stanza.only = Some(filters(key, value, reader));
         }
         return stanza;
@@ -58,7 +62,7 @@ fn filters(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Vec<Filter> {
             })
             .collect(),
         Value::Scalar(scalar) if scalar.is_null() => Vec::new(),
-        Value::Scalar(scalar) => one(&scalar.text, at(key, value), reader)
+        Value::Scalar(scalar) => one(&scalar.text, value.place(key), reader)
             .into_iter()
             .collect(),
         Value::Map(_) => {

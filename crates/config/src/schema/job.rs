@@ -10,7 +10,7 @@ use super::ignored as no;
 use super::machine::runs_in;
 use super::reader::{Reader, UnknownKeys, is_unknown};
 use super::step::steps;
-use super::{JobStanza, Name, at};
+use super::{JobStanza, Name};
 
 /// Reads it; its name is kept even where the job is wrong, so that who requires it is not blamed.
 pub(super) fn job(entry: &Entry, reader: &mut Reader<'_>) -> JobStanza {
@@ -27,7 +27,7 @@ pub(super) fn job(entry: &Entry, reader: &mut Reader<'_>) -> JobStanza {
                 "build" => build(key, map, reader),
                 _ => {
                     check_idle(&word, key, map, reader);
-                    idle_kind(&word, at(&entry.key, &entry.value), reader)
+                    idle_kind(&word, entry.value.place(&entry.key), reader)
                 }
             }
         }
@@ -122,12 +122,11 @@ fn build(job: &Key, map: &Map, reader: &mut Reader<'_>) -> Option<JobKind> {
             _ => reader.unknown_key(key, "a job", Place::Job, UnknownKeys::Refused),
         }
     }
-    if parallelism > MAX_PARALLELISM {
-        let region = map.get("parallelism").map(|entry| entry.value.region);
-        reader.problems.error(
-            region.unwrap_or(job.region),
-            format!("`parallelism` must not be more than {MAX_PARALLELISM}"),
-        );
+    if parallelism > MAX_PARALLELISM
+        && let Some(Entry { key, value }) = map.get("parallelism")
+    {
+        let message = format!("`parallelism` must not be more than {MAX_PARALLELISM}");
+        reader.problems.error_of(key, value, message);
     }
     let steps = match map.get("steps") {
         Some(entry) => steps(job, entry, reader),
@@ -171,7 +170,7 @@ fn retention(key: &Key, value: &Node, reader: &mut Reader<'_>) {
         if !is_unknown(&text) && !days.is_some_and(|days| (1..=15).contains(&days)) {
             reader
                 .problems
-                .error(at(key, value), format!("caches can't be kept for `{text}`"))
+                .error_of(key, value, format!("caches can't be kept for `{text}`"))
                 .help("it is `1d` to `15d`");
         }
     }
@@ -206,7 +205,7 @@ fn directory(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Option<String>
     };
     reader
         .problems
-        .error(at(key, value), format!("`working_directory` {fault}"))
+        .error_of(key, value, format!("`working_directory` {fault}"))
         .help("write it as `~/project`");
     None
 }

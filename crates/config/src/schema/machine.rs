@@ -8,7 +8,7 @@ use crate::read::{Entry, Key, Map, Node, Value};
 use super::environment::{Names, environment};
 use super::ignored as no;
 use super::reader::{Reader, UnknownKeys, is_unknown};
-use super::{at, at_item, is_empty};
+use super::{at_item, is_empty};
 
 /// The ways to say where a job runs.
 const PLACES: [&str; 4] = ["docker", "machine", "macos", "windows"];
@@ -52,7 +52,11 @@ pub(super) fn runs_in(job: &Key, map: &Map, reader: &mut Reader<'_>) -> Option<R
 
 fn tell_no_place(job: &Key, map: &Map, reader: &mut Reader<'_>) {
     // An executor that does not exist, or is of an orb that is not at hand, has been told.
-    if map.get("executor").is_some() {
+    // So was an `image` in the job itself.
+    if map.get("executor").is_some()
+        || map.get("image").is_some()
+        || map.iter().any(|entry| is_unknown(&entry.key.text))
+    {
         return;
     }
     reader
@@ -101,8 +105,9 @@ fn images(entry: &Entry, reader: &mut Reader<'_>) -> Option<RunsIn> {
         Value::Map(_) | Value::Scalar(_) => {
             reader
                 .problems
-                .error(
-                    at(key, value),
+                .error_of(
+                    key,
+                    value,
                     format!(
                         "`docker` must be a list of images, not {}",
                         value.describe()
@@ -167,8 +172,9 @@ fn image_reference(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Option<S
         return None;
     }
     if image.is_empty() || image.contains(char::is_whitespace) {
-        reader.problems.error(
-            at(key, value),
+        reader.problems.error_of(
+            key,
+            value,
             format!("`{image}` can't be the name of an image"),
         );
         return None;
@@ -182,8 +188,9 @@ fn arguments(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Vec<String> {
         Some(text) => match shell_words(text) {
             Some(words) => words,
             None => {
-                reader.problems.error(
-                    at(key, value),
+                reader.problems.error_of(
+                    key,
+                    value,
                     format!("a quote in `{}` is never closed", key.text),
                 );
                 Vec::new()
@@ -286,14 +293,14 @@ fn machine(entry: &Entry, job: &Map, reader: &mut Reader<'_>) -> Option<RunsIn> 
         Value::Scalar(scalar) if scalar.as_bool().is_some() => {}
         Value::Scalar(scalar) if matches!(scalar.text.as_str(), "true") => {}
         Value::Scalar(scalar) if !scalar.is_null() => {
-            image = reader.text(key, value).map(|text| (text, at(key, value)));
+            image = reader.text(key, value).map(|text| (text, value.place(key)));
         }
         Value::Map(map) if !is_empty(value) => {
             for Entry { key, value } in map.iter() {
                 match Place::Machine.own(&key.text) {
                     "image" => {
                         let text = reader.optional_text(key, value);
-                        image = text.map(|text| (text, at(key, value)));
+                        image = text.map(|text| (text, value.place(key)));
                     }
                     "resource_class" => resource_class = reader.optional_text(key, value),
                     // The shell is the job's, and read with it.
@@ -310,8 +317,9 @@ fn machine(entry: &Entry, job: &Map, reader: &mut Reader<'_>) -> Option<RunsIn> 
         Value::Scalar(_) | Value::Map(_) | Value::List(_) => {
             reader
                 .problems
-                .error(
-                    at(key, value),
+                .error_of(
+                    key,
+                    value,
                     format!(
                         "`machine` must be `true` or name an image, not {}",
                         value.describe()

@@ -138,14 +138,20 @@ pub(crate) fn config(
     if let Some(written) = written.as_map() {
         suggest_top_level(written, &mut reader);
     }
-    let unused = expanded.unused.iter().map(|entry| {
-        // What is wrong in it is told, the job itself is of no use.
-        job::job(entry, &mut reader).name
-    });
-    let unused = unused.collect();
-    for body in &expanded.unused_bodies {
+    // What is wrong in them is told; they themselves are of no use.
+    reader.set_idle(true);
+    for body in &expanded.looked_over {
         job::job(body, &mut reader);
     }
+    for group in &expanded.unused_groups {
+        workflow::workflow(group, &mut reader);
+    }
+    reader.set_idle(false);
+    let name = |key: &Key| Name {
+        text: key.text.to_string(),
+        region: key.region,
+    };
+    let unused = expanded.unused.iter().map(name).collect();
     let region = expanded.root.region;
     let config = Config {
         jobs: jobs(top, written, &mut reader),
@@ -220,14 +226,6 @@ fn suggest_top_level(top: &Map, reader: &mut Reader<'_>) {
                 )
                 .suggest(nearest);
         }
-    }
-}
-
-/// Where to tell what is wrong with a value: at itself if it is on one line, else at its key.
-fn at(key: &Key, value: &Node) -> Region {
-    match &value.value {
-        Value::Scalar(scalar) if !scalar.is_null() && !scalar.text.contains('\n') => value.region,
-        Value::Scalar(_) | Value::List(_) | Value::Map(_) => key.region,
     }
 }
 

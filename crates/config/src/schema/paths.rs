@@ -5,7 +5,6 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use crate::keys::Place;
 use crate::read::{Entry, Key, Node, Value};
 
-use super::at;
 use super::reader::{Reader, UnknownKeys, is_unknown};
 
 /// The files that a workflow is for.
@@ -49,8 +48,9 @@ fn globs(key: &Key, value: &Node, reader: &mut Reader<'_>) -> GlobSet {
             }
             Err(error) => {
                 let why = error.kind().to_string();
-                reader.problems.error(
-                    at(key, value),
+                reader.problems.error_of(
+                    key,
+                    value,
                     format!("the path `{text}` can't be used: {why}"),
                 );
             }

@@ -3,19 +3,20 @@
 use crate::diagnostic::Problems;
 use crate::expand::UNKNOWN;
 use crate::fault::Fault;
-use crate::keys::Place;
+use crate::keys::{Place, meant};
 use crate::pattern::{Pattern, Patterns};
 use crate::read::{Key, Map, Node, Region, Value};
-use crate::suggest::nearest;
 
 use super::ignored::{Feature, Uses};
-use super::{Name, at, at_item};
+use super::{Name, at_item};
 
 /// Reads one file's stanzas.
 pub(super) struct Reader<'r> {
     pub(super) problems: &'r mut Problems,
     /// Whether keys that mean nothing are refused.
     is_strict: bool,
+    /// Whether what is read runs nowhere.
+    is_idle: bool,
     uses: Uses,
     /// The filters that were read so far: many jobs have the same, and a regular expression takes time.
     patterns: &'r mut Patterns,
@@ -39,6 +40,7 @@ impl<'r> Reader<'r> {
         Self {
             problems,
             is_strict,
+            is_idle: false,
             uses: Uses::default(),
             patterns,
         }
@@ -54,8 +56,16 @@ impl<'r> Reader<'r> {
         self.uses.tell(self.problems);
     }
 
+    /// Notes what means nothing here. In what runs nowhere that makes no difference.
     pub(super) fn ignore(&mut self, region: Region, feature: Feature) {
-        self.uses.add(region, feature);
+        if !self.is_idle {
+            self.uses.add(region, feature);
+        }
+    }
+
+    /// Says whether what is read from now on runs nowhere.
+    pub(super) fn set_idle(&mut self, is_idle: bool) {
+        self.is_idle = is_idle;
     }
 
     /// The value as a map; tells if it is none.
@@ -90,7 +100,7 @@ impl<'r> Reader<'r> {
     /// The value as a name without control characters, not empty.
     pub(super) fn name(&mut self, key: &Key, value: &Node) -> Option<Name> {
         let text = self.text(key, value)?;
-        let region = at(key, value);
+        let region = value.place(key);
         self.check_name(&text, region, &format!("`{}`", key.text))
             .then_some(Name { text, region })
     }
@@ -120,8 +130,9 @@ impl<'r> Reader<'r> {
         match text.parse::<u32>() {
             Ok(number) if number >= least => Some(number),
             Ok(_) => {
-                self.problems.error(
-                    at(key, value),
+                self.problems.error_of(
+                    key,
+                    value,
                     format!("`{}` must be at least {least}", key.text),
                 );
                 None
@@ -185,8 +196,9 @@ impl<'r> Reader<'r> {
         match crate::duration::parse(&text) {
             Ok(ms) => Some(ms),
             Err(fault) => {
-                let problem = self.problems.error(
-                    at(key, value),
+                let problem = self.problems.error_of(
+                    key,
+                    value,
                     format!("`{}` is no duration: {}", key.text, fault.message),
                 );
                 match fault.help {
@@ -199,12 +211,15 @@ impl<'r> Reader<'r> {
     }
 
     pub(super) fn wrong_type(&mut self, key: &Key, value: &Node, wanted: &str) {
+        if value.as_text().is_some_and(is_unknown) {
+            return;
+        }
         let message = if value.is_null() {
             format!("`{}` must be {wanted}, and is empty", key.text)
         } else {
             format!("`{}` must be {wanted}, not {}", key.text, value.describe())
         };
-        self.problems.error(at(key, value), message);
+        self.problems.error_of(key, value, message);
     }
 
     /// Tells a key that means nothing in its place (for people: `shown`), with what was likely meant.
@@ -215,16 +230,19 @@ impl<'r> Reader<'r> {
         place: Place,
         unknown_keys: UnknownKeys,
     ) {
-        let nearest = nearest(&key.text, place.names());
+        if is_unknown(&key.text) {
+            return;
+        }
+        let meant = meant(place, &key.text);
         let message = format!("`{}` means nothing in {shown}", key.text);
         match unknown_keys {
             UnknownKeys::Refused if self.is_strict => {
-                self.problems.error(key.region, message).suggest(nearest);
+                self.problems.error(key.region, message).meant(meant);
             }
             UnknownKeys::Refused | UnknownKeys::Doubted => {
                 let problem = self.problems.warning(key.region, message);
-                if nearest.is_some() {
-                    problem.suggest(nearest);
+                if meant.is_some() {
+                    problem.meant(meant);
                 } else {
                     problem.help("it is ignored");
                 }

@@ -2,14 +2,13 @@
 
 use model::{RunStep, StepAction, StepSpec, StepWhen};
 
-use crate::keys::Place;
+use crate::keys::{self, Meant, Place, meant};
 use crate::read::{Entry, Key, Map, Node, Value};
-use crate::suggest::nearest;
 
 use super::environment::{Names, environment};
 use super::ignored as no;
 use super::reader::{Reader, UnknownKeys, is_unknown};
-use super::{at, at_item, built_in};
+use super::{at_item, built_in};
 
 /// Reads them. None if there are none, or one is wrong; that has been told then.
 pub(super) fn steps(job: &Key, entry: &Entry, reader: &mut Reader<'_>) -> Option<Vec<StepSpec>> {
@@ -115,10 +114,13 @@ fn several_keys(map: &Map, item: &Node, reader: &mut Reader<'_>) {
         .map(|entry| format!("`{}`", entry.key.text))
         .collect();
     let dots = if map.len() > keys.len() { ", …" } else { "" };
+    // Whatever it begins with, the step is the one that there is.
+    let is_step = |entry: &&Entry| keys::is_built_in(&entry.key.text);
+    let first = map.iter().find(is_step).unwrap_or(first);
     let place = map
         .iter()
-        .nth(1)
-        .map_or(first.key.region, |second| second.key.region);
+        .find(|other| other.key.text != first.key.text)
+        .map_or(first.key.region, |other| other.key.region);
     reader
         .problems
         .error(
@@ -166,7 +168,8 @@ fn run_map(run: &Key, map: &Map, reader: &mut Reader<'_>) -> Option<StepSpec> {
     let mut script = None;
     let has_command = map.get("command").is_some();
     // Then one of its keys may be a misspelt `command`.
-    let is_command_typo = |key: &str| !has_command && nearest(key, ["command"]).is_some();
+    let is_command_typo =
+        |key: &str| !has_command && { meant(Place::Run, key) == Some(Meant::Key("command")) };
     for entry in map.iter() {
         let Entry { key, value } = entry;
         match Place::Run.own(&key.text) {
@@ -221,10 +224,9 @@ pub(super) fn reruns(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Option
     const MOST: u32 = 5;
     let number = reader.number(key, value, 1)?;
     if number > MOST {
-        reader.problems.error(
-            at(key, value),
-            format!("`{}` must be at most {MOST}", key.text),
-        );
+        reader
+            .problems
+            .error_of(key, value, format!("`{}` must be at most {MOST}", key.text));
         return None;
     }
     Some(number)
@@ -245,7 +247,7 @@ fn rerun_delay(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Option<u64> 
         Some(_) | None => {
             reader
                 .problems
-                .error(at(key, value), format!("`{}` can't be `{text}`", key.text))
+                .error_of(key, value, format!("`{}` can't be `{text}`", key.text))
                 .help("it is `1m` to `10m`, or seconds: `90s`");
             None
         }
@@ -280,7 +282,7 @@ pub(super) fn run_when(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Step
         let nearest = reader.problems.nearest(&text, WORDS.map(|(word, _)| word));
         let problem = reader
             .problems
-            .error(at(key, value), format!("`when` can't be `{text}`"));
+            .error_of(key, value, format!("`when` can't be `{text}`"));
         match nearest {
             Some(_) => problem.suggest(nearest),
             None => problem.help("it is `on_success`, `on_fail` or `always`"),

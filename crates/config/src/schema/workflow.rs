@@ -1,6 +1,6 @@
 //! `workflows`: which jobs run, and after which others.
 
-use model::{Concurrency, OutcomeKind};
+use model::{Concurrency, JobKind, OutcomeKind};
 
 use crate::cron::Cron;
 use crate::keys::Place;
@@ -12,7 +12,7 @@ use super::paths::paths;
 use super::reader::{Reader, UnknownKeys, is_unknown};
 use super::step::reruns;
 use super::{
-    Filters, JobUse, Name, RequireStanza, ScheduleStanza, WorkflowStanza, at, at_item, is_empty,
+    Filters, JobUse, Name, RequireStanza, ScheduleStanza, WorkflowStanza, at_item, is_empty,
 };
 
 /// CircleCI's words for how a required job may end, and ours for each.
@@ -78,7 +78,8 @@ pub(super) fn workflows(
     stanzas
 }
 
-fn workflow(entry: &Entry, reader: &mut Reader<'_>) -> Option<WorkflowStanza> {
+/// Reads one; none if it has no jobs, which has been told.
+pub(super) fn workflow(entry: &Entry, reader: &mut Reader<'_>) -> Option<WorkflowStanza> {
     let Entry { key, value } = entry;
     reader.check_name(&key.text, key.region, "the name of a workflow");
     if value.is_null() {
@@ -204,7 +205,7 @@ fn schedule(entry: &Entry, reader: &mut Reader<'_>) -> Option<ScheduleStanza> {
 }
 
 fn check_cron(text: &str, entry: &Entry, reader: &mut Reader<'_>) {
-    let place = at(&entry.key, &entry.value);
+    let place = entry.value.place(&entry.key);
     let tell = |problem: &mut crate::Diagnostic, fault: &crate::fault::Fault| {
         if let Some(help) = &fault.help {
             problem.help(help.clone());
@@ -361,15 +362,17 @@ fn job_use_map(entry: &Entry, reader: &mut Reader<'_>) -> Option<JobUse> {
     let map = reader.map(key, value)?;
     if let Some(entry) = map.get("type") {
         let word = reader.text(&entry.key, &entry.value);
-        stanza.kind = word
-            .filter(|word| word != "build")
-            .and_then(|word| idle_kind(&word, at(&entry.key, &entry.value), reader));
+        stanza.kind = word.filter(|word| word != "build").map(|word| {
+            let kind = idle_kind(&word, entry.value.place(&entry.key), reader);
+            // What it is has been told; nobody is to look for it in `jobs`.
+            kind.unwrap_or(JobKind::NoOp)
+        });
     }
     for entry in map.iter() {
         let Entry { key, value } = entry;
         match Place::Use.own(&key.text) {
             "requires" => stanza.requires = requires(key, value, reader),
-            "name" => stanza.alias = reader.name(key, value),
+            "name" => stanza.alias = use_name(key, value, reader),
             "context" => stanza.contexts = reader.texts(key, value),
             "filters" => stanza.filters = filters(key, value, reader),
             "serial-group" => stanza.serial_group = serial_group(key, value, reader),
@@ -387,6 +390,17 @@ fn job_use_map(entry: &Entry, reader: &mut Reader<'_>) -> Option<JobUse> {
     Some(stanza)
 }
 
+/// What a use is called. A name that could not be told is kept: another job may require it.
+fn use_name(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Option<Name> {
+    match value.as_text() {
+        Some(text) if is_unknown(text) => Some(Name {
+            text: text.to_owned(),
+            region: value.place(key),
+        }),
+        Some(_) | None => reader.name(key, value),
+    }
+}
+
 fn serial_group(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Option<String> {
     const MAX_CHARS: usize = 512;
     let text = reader.text(key, value)?;
@@ -397,10 +411,7 @@ fn serial_group(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Option<Stri
     if text.is_empty() || text.len() > MAX_CHARS || !text.chars().all(is_word) {
         reader
             .problems
-            .error(
-                at(key, value),
-                format!("`{text}` can't be a `serial-group`"),
-            )
+            .error_of(key, value, format!("`{text}` can't be a `serial-group`"))
             .help(format!(
                 "use letters, digits, `.`, `-`, `_` and `/`, at most {MAX_CHARS}"
             ));
@@ -438,7 +449,7 @@ fn requires(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Vec<RequireStan
             .iter()
             .filter_map(|item| require(key, item, reader))
             .collect(),
-        Value::Scalar(scalar) if scalar.is_null() => Vec::new(),
+        Value::Scalar(scalar) if scalar.is_null() || is_unknown(&scalar.text) => Vec::new(),
         Value::Scalar(scalar) => {
             reader
                 .problems
@@ -515,12 +526,15 @@ fn outcomes(key: &Key, value: &Node, reader: &mut Reader<'_>) -> Vec<OutcomeKind
             outcomes.extend_from_slice(kinds);
             continue;
         }
+        if is_unknown(&text) {
+            continue;
+        }
         let nearest = reader
             .problems
             .nearest(&text, STATUSES.iter().map(|(status, _)| *status));
         let problem = reader
             .problems
-            .error(at(key, word), format!("a job can't end as `{text}`"));
+            .error(word.place(key), format!("a job can't end as `{text}`"));
         match nearest {
             Some(_) => problem.suggest(nearest),
             None => problem.help(

@@ -181,7 +181,7 @@ fn a_fault_is_shown_where_it_is_and_where_it_is_used() {
     error: there is no parameter `w` here
       team/tools@1.2:6:22
     6 │       - run: install << parameters.w >>
-      │                      ^^^^^^^^^^^^^^^^^^ did you mean `v`?
+      │                      ^^^^^^^^^^^^^^^^^^ declare it under `parameters`
       ci.yml:7:9
     7 │       - tools/setup: {v: 3.10}
       │         ^^^^^^^^^^^ the command `tools/setup` is used here
@@ -560,6 +560,7 @@ orbs:
       build:
         parameters: {e: {type: executor, default: default}, n: {type: integer}}
         executor: << parameters.e >>
+        environment: {N: << parameters.n >>}
         steps: [checkout]
 executors: {default: {docker: [{image: own}]}}
 workflows:

@@ -60,7 +60,7 @@ workflows:
 
 #[test]
 fn what_version_2_does_not_know_may_hold_its_anchors() {
-    plan(
+    let compiled = compile_one(
         "\
 version: 2.0
 executors:
@@ -74,6 +74,7 @@ jobs:
     steps: [*greet]
 ",
     );
+    assert!(compiled.plan.is_some(), "{}", told(&compiled));
     assert_eq!(
         told(&compile_one(
             "version: 2\nexecutors:\njobs: {build: {machine: true, steps: [checkout]}}"

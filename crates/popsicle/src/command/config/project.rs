@@ -207,7 +207,7 @@ impl Project {
             trigger: self.trigger.as_ref(),
             parameters: Some(&self.parameters),
             orbs: Some(orbs),
-            all_workflows: false,
+            ..Inputs::default()
         }
     }
 }

@@ -128,6 +128,7 @@ fn check(reference: &OrbReference, text: &[u8]) -> Checked {
     };
     let inputs = Inputs {
         orbs: Some(&only),
+        orb_bodies: true,
         ..Inputs::default()
     };
     let compiled = ::config::compile(&[file], &inputs);

@@ -30,6 +30,10 @@ pub use job_dir::{CONTAINER_DIR, JobDir, UNHEARD};
 pub struct Launch {
     /// Where.
     pub place: Place,
+    /// What runs beside it, in the same network, from before its first process until its end: a container
+    /// each, of its image's own entry point and command, where the spec has none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<ImageSpec>,
     /// Where the job's `work/` folder is found inside: absolute, or from `~` (the home of the user
     /// that the job runs as).
     pub working_directory: String,
@@ -43,8 +47,14 @@ impl fmt::Debug for Launch {
     /// Without the values of variables: they may be secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<&String> = self.environment.iter().map(|(name, _)| name).collect();
+        let services: Vec<&String> = self.services.iter().map(|spec| &spec.image).collect();
+        let place = match &self.place {
+            Place::Container(spec) => &spec.image,
+            Place::Machine => "machine",
+        };
         f.debug_struct("Launch")
-            .field("place", &self.place)
+            .field("place", &place)
+            .field("services", &services)
             .field("working_directory", &self.working_directory)
             .field("environment", &names)
             .field("limits", &self.limits)

@@ -440,6 +440,7 @@ impl Run<'_> {
         let settings = &self.shared.settings;
         Ok(Launch {
             place,
+            services: Vec::new(),
             working_directory: working_directory.unwrap_or_default(),
             environment: environment::variables(
                 self.claim,

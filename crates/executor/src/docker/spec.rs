@@ -307,6 +307,7 @@ mod tests {
         };
         let launch = Launch {
             place: Place::Container(spec.clone()),
+            services: Vec::new(),
             working_directory: "~/project".to_owned(),
             environment: environment
                 .iter()

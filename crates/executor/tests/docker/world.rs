@@ -179,6 +179,7 @@ impl World {
                     image: self.image.clone(),
                     ..ImageSpec::default()
                 }),
+                services: Vec::new(),
                 working_directory: "~/project".to_owned(),
                 environment: Vec::new(),
                 limits: Limits::default(),

@@ -6,6 +6,7 @@
 mod coroutine;
 mod environment;
 mod given;
+mod images;
 mod limit;
 mod progress;
 mod script;
@@ -36,6 +37,7 @@ use crate::persist::{Patience, persist};
 use crate::secrets::{Grant, NoGrant};
 use crate::support;
 use coroutine::{Answer, Asked};
+use images::Images;
 use progress::Progress;
 use silence::Silence;
 
@@ -431,16 +433,20 @@ impl Run<'_> {
     /// What the executor is to start, with what the job was given.
     fn order(&self, granted: Grant) -> Result<Launch, Problem> {
         let mut place = self.place()?;
-        if let Place::Container(image) = &mut place {
-            // Its variables have their turn among the others.
-            image.environment.clear();
-        }
         let build = self.claim.spec.build();
+        let images = build.map(|build| Images::of(build, &granted.variables));
+        let images = images.unwrap_or_default();
+        for line in &images.warnings {
+            self.dir.note(line).map_err(Problem::Dir)?;
+        }
+        if let Some(own) = images.own {
+            place = Place::Container(own);
+        }
         let working_directory = build.map(|build| build.working_directory.clone());
         let settings = &self.shared.settings;
         Ok(Launch {
             place,
-            services: Vec::new(),
+            services: images.services,
             working_directory: working_directory.unwrap_or_default(),
             environment: environment::variables(
                 self.claim,

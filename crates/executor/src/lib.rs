@@ -8,6 +8,7 @@
 //! Everything is addressed by the attempt's key, which names the folder and the container, so that a
 //! new server can take up what an earlier one started.
 
+mod credentials;
 mod exit;
 mod job_dir;
 

@@ -286,7 +286,7 @@ impl DockerExecutor {
         for (spec, name) in images {
             provided.push(Service {
                 spec: (*spec).clone(),
-                image: shared.images.provide(&daemon, name, dir).await?,
+                image: shared.images.provide(&daemon, (spec, name), dir).await?,
             });
         }
         let services = provided.split_off(1);

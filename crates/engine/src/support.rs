@@ -2,6 +2,7 @@
 //! author meant is refused when its turn comes; what only makes it slower or keeps less is left out, and
 //! said.
 
+use crate::run::resources;
 use model::{ImageAuth, ImageSpec, JobKind, JobSpec, Plan, RunsIn, StepAction};
 
 /// Why a job can't be run here at all, for people; none if it can.
@@ -79,8 +80,10 @@ pub(crate) fn warnings(plan: &Plan) -> Vec<String> {
         if build.parallelism > 1 {
             tell("`parallelism` is not supported yet: the job runs once");
         }
-        if build.resource_class.is_some() {
-            tell("`resource_class` is not supported yet: the job gets what the runner gives");
+        if let Some(class) = resources::unknown_class(build) {
+            tell(&format!(
+                "`resource_class: {class}` has no size here: its jobs run on this server, and get what it gives every job"
+            ));
         }
     }
     lines
@@ -103,7 +106,7 @@ mod tests {
             ..ImageSpec::default()
         };
         let mut build = BuildSpec::new(RunsIn::Containers(vec![image.clone(), image]), Vec::new());
-        build.resource_class = Some("large".into());
+        build.resource_class = Some("acme/fast".into());
         build.parallelism = 2;
         let job = |name: &str| JobSpec {
             name: name.into(),
@@ -119,7 +122,7 @@ mod tests {
             "`aws_auth`",
             "`entrypoint`",
             "`parallelism`",
-            "`resource_class`",
+            "`resource_class: acme/fast`",
         ] {
             let times = told.iter().filter(|line| line.contains(word)).count();
             assert_eq!(times, 1, "{word}: {told:?}");

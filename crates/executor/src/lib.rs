@@ -83,6 +83,45 @@ pub struct Limits {
     pub pids: Option<u64>,
 }
 
+impl Limits {
+    /// These, as far as the machine goes; and a line for the job's log where it does not go as far.
+    pub(crate) fn within(self, machine: Self) -> (Self, Option<String>) {
+        let lower = |asked: Option<u64>, has: Option<u64>| match (asked, has) {
+            (Some(asked), Some(has)) if asked > has => Some(has),
+            (_, _) => None,
+        };
+        let tenths = |count: u64, of: u64| {
+            let tenths = count / (of / 10);
+            format!("{}.{}", tenths / 10, tenths % 10)
+        };
+        let cpus = |count: u64| tenths(count, 1000);
+        let gigabytes = |count: u64| tenths(count, 1 << 30);
+        let shorts = [
+            lower(self.millicpus, machine.millicpus)
+                .zip(self.millicpus)
+                .map(|(has, asked)| format!("{} of {} CPUs", cpus(has), cpus(asked))),
+            lower(self.memory_bytes, machine.memory_bytes)
+                .zip(self.memory_bytes)
+                .map(|(has, asked)| {
+                    format!("{} of {} GiB of memory", gigabytes(has), gigabytes(asked))
+                }),
+        ];
+        let shorts: Vec<String> = shorts.into_iter().flatten().collect();
+        let line = (!shorts.is_empty()).then(|| {
+            format!(
+                "The job gets what this machine has: {}",
+                shorts.join(" and ")
+            )
+        });
+        let limits = Self {
+            memory_bytes: lower(self.memory_bytes, machine.memory_bytes).or(self.memory_bytes),
+            millicpus: lower(self.millicpus, machine.millicpus).or(self.millicpus),
+            pids: self.pids,
+        };
+        (limits, line)
+    }
+}
+
 /// One way of running jobs.
 ///
 /// Per attempt the order is `launch`, any number of `wait`, `take`, `put`, `interrupt` and `stop`, `remove`. Calls for different
@@ -198,4 +237,38 @@ pub enum ExecutorError {
         #[source]
         cause: std::io::Error,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_go_as_far_as_the_machine() {
+        let machine = Limits {
+            memory_bytes: Some(15 << 28),
+            millicpus: Some(2000),
+            pids: None,
+        };
+        let (limits, line) = Limits::default().within(machine);
+        assert_eq!((limits, line), (Limits::default(), None));
+        assert_eq!(machine.within(machine), (machine, None));
+        let asked = Limits {
+            memory_bytes: Some(8 << 30),
+            millicpus: Some(4000),
+            pids: Some(7),
+        };
+        let (limits, line) = asked.within(machine);
+        assert_eq!(
+            limits,
+            Limits {
+                pids: Some(7),
+                ..machine
+            }
+        );
+        assert_eq!(
+            line.unwrap(),
+            "The job gets what this machine has: 2.0 of 4.0 CPUs and 3.7 of 8.0 GiB of memory"
+        );
+    }
 }

@@ -9,6 +9,7 @@ mod given;
 mod images;
 mod limit;
 mod progress;
+pub(crate) mod resources;
 mod script;
 mod silence;
 
@@ -453,7 +454,9 @@ impl Run<'_> {
                 settings.public_url.as_deref(),
                 granted.variables,
             ),
-            limits: settings.limits,
+            limits: build.map_or(settings.limits, |build| {
+                resources::limits(build, settings.limits)
+            }),
         })
     }
 

@@ -295,6 +295,17 @@ impl DockerExecutor {
             return Err(Failure::from(ExecutorError::Rejected(nothing)));
         };
 
+        let mut launch = launch.clone();
+        let (limits, told) = launch.limits.within(daemon.machine);
+        launch.limits = limits;
+        // During an earlier try it was told, and the job may run.
+        if let Some(line) = told.filter(|_| !again) {
+            dir.note(&line).map_err(|cause| ExecutorError::Io {
+                path: dir.log(),
+                cause,
+            })?;
+        }
+
         let lock = shared.attempts.lock(&dir.key()).await;
         let dropped = CancellationToken::new();
         let _tells = dropped.clone().drop_guard();
@@ -304,7 +315,7 @@ impl DockerExecutor {
             image,
             spec,
             services,
-            launch: launch.clone(),
+            launch,
             dir: dir.clone(),
             again,
             dropped,

@@ -2,7 +2,8 @@
 //! author meant is refused when its turn comes; what only makes it slower or keeps less is left out, and
 //! said.
 
-use model::{ImageSpec, JobKind, JobSpec, Plan, RunsIn, StepAction};
+use crate::run::resources;
+use model::{ImageAuth, ImageSpec, JobKind, JobSpec, Plan, RunsIn, StepAction};
 
 /// Why a job can't be run here at all, for people; none if it can.
 pub(crate) fn refusal(spec: &JobSpec) -> Option<String> {
@@ -57,26 +58,32 @@ pub(crate) fn warnings(plan: &Plan) -> Vec<String> {
         }
         let Some(build) = job.build() else { continue };
         if let RunsIn::Containers(images) = &build.runs_in {
-            if images.len() > 1 {
-                tell("service containers are not started yet: only the first image is");
-            }
-            let has_options = |image: &ImageSpec| {
-                image.name.is_some() || !image.entrypoint.is_empty() || !image.command.is_empty()
-            };
-            if images.first().is_some_and(has_options) {
+            let has_own =
+                |image: &ImageSpec| !image.entrypoint.is_empty() || !image.command.is_empty();
+            if images.first().is_some_and(has_own) {
                 tell(
-                    "`name`, `entrypoint` and `command` of an image are not supported yet: the steps run in it all the same",
+                    "`entrypoint` and `command` of a job's first image are not run: its first process runs the steps",
                 );
             }
-            if images.iter().any(|image| image.auth.is_some()) {
-                tell("`auth` of an image is not supported yet: it is pulled without credentials");
+            let is_aws = |image: &ImageSpec| {
+                matches!(
+                    image.auth,
+                    Some(ImageAuth::AwsKey { .. } | ImageAuth::AwsRole { .. })
+                )
+            };
+            if images.iter().any(is_aws) {
+                tell(
+                    "`aws_auth` is not supported: such an image is pulled with what this machine knows of its registry, as for `docker pull`",
+                );
             }
         }
         if build.parallelism > 1 {
             tell("`parallelism` is not supported yet: the job runs once");
         }
-        if build.resource_class.is_some() {
-            tell("`resource_class` is not supported yet: the job gets what the runner gives");
+        if let Some(class) = resources::unknown_class(build) {
+            tell(&format!(
+                "`resource_class: {class}` has no size here: its jobs run on this server, and get what it gives every job"
+            ));
         }
     }
     lines
@@ -92,11 +99,14 @@ mod tests {
     fn whatever_is_left_out_is_said_once() {
         let image = ImageSpec {
             image: "x".into(),
-            name: Some("db".into()),
+            entrypoint: vec!["x".into()],
+            auth: Some(ImageAuth::AwsRole {
+                role_arn: "x".into(),
+            }),
             ..ImageSpec::default()
         };
         let mut build = BuildSpec::new(RunsIn::Containers(vec![image.clone(), image]), Vec::new());
-        build.resource_class = Some("large".into());
+        build.resource_class = Some("acme/fast".into());
         build.parallelism = 2;
         let job = |name: &str| JobSpec {
             name: name.into(),
@@ -109,10 +119,10 @@ mod tests {
         let told = warnings(&plan);
         for word in [
             "setup",
-            "service",
+            "`aws_auth`",
             "`entrypoint`",
             "`parallelism`",
-            "`resource_class`",
+            "`resource_class: acme/fast`",
         ] {
             let times = told.iter().filter(|line| line.contains(word)).count();
             assert_eq!(times, 1, "{word}: {told:?}");

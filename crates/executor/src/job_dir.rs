@@ -149,8 +149,16 @@ impl JobDir {
     /// # Errors
     /// Whatever the file system says, or where the job put something else in the log's place.
     pub fn note(&self, line: &str) -> io::Result<()> {
-        let mut log = self.open_log(fs::OpenOptions::new().append(true))?;
-        log.write_all(format!("{line}\n").as_bytes())
+        self.append(format!("{line}\n").as_bytes())
+    }
+
+    /// Appends to the log what is ours to append.
+    ///
+    /// # Errors
+    /// As for [`JobDir::note`].
+    pub(crate) fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        self.open_log(fs::OpenOptions::new().append(true))?
+            .write_all(bytes)
     }
 
     /// The log, if it is a file still: nothing else is waited for.

@@ -8,6 +8,7 @@
 //! Everything is addressed by the attempt's key, which names the folder and the container, so that a
 //! new server can take up what an earlier one started.
 
+mod credentials;
 mod exit;
 mod job_dir;
 
@@ -30,6 +31,10 @@ pub use job_dir::{CONTAINER_DIR, JobDir, UNHEARD};
 pub struct Launch {
     /// Where.
     pub place: Place,
+    /// What runs beside it, in the same network, from before its first process until its end: a container
+    /// each, of its image's own entry point and command, where the spec has none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<ImageSpec>,
     /// Where the job's `work/` folder is found inside: absolute, or from `~` (the home of the user
     /// that the job runs as).
     pub working_directory: String,
@@ -43,8 +48,14 @@ impl fmt::Debug for Launch {
     /// Without the values of variables: they may be secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<&String> = self.environment.iter().map(|(name, _)| name).collect();
+        let services: Vec<&String> = self.services.iter().map(|spec| &spec.image).collect();
+        let place = match &self.place {
+            Place::Container(spec) => &spec.image,
+            Place::Machine => "machine",
+        };
         f.debug_struct("Launch")
-            .field("place", &self.place)
+            .field("place", &place)
+            .field("services", &services)
             .field("working_directory", &self.working_directory)
             .field("environment", &names)
             .field("limits", &self.limits)
@@ -70,6 +81,45 @@ pub struct Limits {
     pub millicpus: Option<u64>,
     /// Processes and threads at one time.
     pub pids: Option<u64>,
+}
+
+impl Limits {
+    /// These, as far as the machine goes; and a line for the job's log where it does not go as far.
+    pub(crate) fn within(self, machine: Self) -> (Self, Option<String>) {
+        let lower = |asked: Option<u64>, has: Option<u64>| match (asked, has) {
+            (Some(asked), Some(has)) if asked > has => Some(has),
+            (_, _) => None,
+        };
+        let tenths = |count: u64, of: u64| {
+            let tenths = count / (of / 10);
+            format!("{}.{}", tenths / 10, tenths % 10)
+        };
+        let cpus = |count: u64| tenths(count, 1000);
+        let gigabytes = |count: u64| tenths(count, 1 << 30);
+        let shorts = [
+            lower(self.millicpus, machine.millicpus)
+                .zip(self.millicpus)
+                .map(|(has, asked)| format!("{} of {} CPUs", cpus(has), cpus(asked))),
+            lower(self.memory_bytes, machine.memory_bytes)
+                .zip(self.memory_bytes)
+                .map(|(has, asked)| {
+                    format!("{} of {} GiB of memory", gigabytes(has), gigabytes(asked))
+                }),
+        ];
+        let shorts: Vec<String> = shorts.into_iter().flatten().collect();
+        let line = (!shorts.is_empty()).then(|| {
+            format!(
+                "The job gets what this machine has: {}",
+                shorts.join(" and ")
+            )
+        });
+        let limits = Self {
+            memory_bytes: lower(self.memory_bytes, machine.memory_bytes).or(self.memory_bytes),
+            millicpus: lower(self.millicpus, machine.millicpus).or(self.millicpus),
+            pids: self.pids,
+        };
+        (limits, line)
+    }
 }
 
 /// One way of running jobs.
@@ -187,4 +237,38 @@ pub enum ExecutorError {
         #[source]
         cause: std::io::Error,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_go_as_far_as_the_machine() {
+        let machine = Limits {
+            memory_bytes: Some(15 << 28),
+            millicpus: Some(2000),
+            pids: None,
+        };
+        let (limits, line) = Limits::default().within(machine);
+        assert_eq!((limits, line), (Limits::default(), None));
+        assert_eq!(machine.within(machine), (machine, None));
+        let asked = Limits {
+            memory_bytes: Some(8 << 30),
+            millicpus: Some(4000),
+            pids: Some(7),
+        };
+        let (limits, line) = asked.within(machine);
+        assert_eq!(
+            limits,
+            Limits {
+                pids: Some(7),
+                ..machine
+            }
+        );
+        assert_eq!(
+            line.unwrap(),
+            "The job gets what this machine has: 2.0 of 4.0 CPUs and 3.7 of 8.0 GiB of memory"
+        );
+    }
 }

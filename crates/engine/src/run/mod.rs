@@ -6,8 +6,10 @@
 mod coroutine;
 mod environment;
 mod given;
+mod images;
 mod limit;
 mod progress;
+pub(crate) mod resources;
 mod script;
 mod silence;
 
@@ -36,6 +38,7 @@ use crate::persist::{Patience, persist};
 use crate::secrets::{Grant, NoGrant};
 use crate::support;
 use coroutine::{Answer, Asked};
+use images::Images;
 use progress::Progress;
 use silence::Silence;
 
@@ -467,22 +470,29 @@ impl Run<'_> {
     /// What the executor is to start, with what the job was given.
     fn order(&self, granted: Grant) -> Result<Launch, Problem> {
         let mut place = self.place()?;
-        if let Place::Container(image) = &mut place {
-            // Its variables have their turn among the others.
-            image.environment.clear();
-        }
         let build = self.claim.spec.build();
+        let images = build.map(|build| Images::of(build, &granted.variables));
+        let images = images.unwrap_or_default();
+        for line in &images.warnings {
+            self.dir.note(line).map_err(Problem::Dir)?;
+        }
+        if let Some(own) = images.own {
+            place = Place::Container(own);
+        }
         let working_directory = build.map(|build| build.working_directory.clone());
         let settings = &self.shared.settings;
         Ok(Launch {
             place,
+            services: images.services,
             working_directory: working_directory.unwrap_or_default(),
             environment: environment::variables(
                 self.claim,
                 settings.public_url.as_deref(),
                 granted.variables,
             ),
-            limits: settings.limits,
+            limits: build.map_or(settings.limits, |build| {
+                resources::limits(build, settings.limits)
+            }),
         })
     }
 

@@ -19,7 +19,8 @@ use super::exit::{self, State};
 use super::image::Image;
 use super::pump::Copied;
 use super::reach::Inside;
-use super::spec::{self, Files};
+use super::services::{self, Service};
+use super::spec::{self, Files, Network};
 use super::trouble::{self, Failure, Trouble};
 use super::{Shared, Sharing};
 use crate::{CONTAINER_DIR, ExecutorError, JobDir, Launch};
@@ -34,6 +35,8 @@ pub(super) struct Creation {
     pub(super) image: Image,
     /// The image as the job asks for it.
     pub(super) spec: ImageSpec,
+    /// What runs beside it.
+    pub(super) services: Vec<Service>,
     /// What the job asks for besides.
     pub(super) launch: Launch,
     /// The job's folder.
@@ -59,31 +62,97 @@ impl<E: Into<Failure>> From<E> for Unmade {
 }
 
 impl Creation {
-    /// Makes the container and starts it.
+    /// Makes the container and starts it, after its services.
     pub(super) async fn run(self) -> Result<(), Failure> {
         if self.again && self.went_on().await? {
             return Ok(());
         }
+        let made = match self.start_services().await {
+            Ok(network) => self.make_anywhere(&network).await,
+            Err(failure) => Err(failure),
+        };
+        let is_away = made.as_ref().is_err_and(|failure| failure.is_away);
+        // While the daemon is away they can't be removed; the next try makes them anew.
+        if (made.is_err() || self.dropped.is_cancelled())
+            && !is_away
+            && let Err(Failure { error, .. }) =
+                self.shared.remove_services(&self.daemon, &self.dir).await
+        {
+            tracing::warn!("service containers are left behind: {error}");
+        }
+        made
+    }
+
+    /// Starts the job's services, in the network that they share with it, which is returned.
+    async fn start_services(&self) -> Result<Network, Failure> {
+        if self.services.is_empty() {
+            return Ok(Network::Own);
+        }
+        let (namespace, key) = (&self.shared.settings.namespace, self.dir.key());
+        services::keep(&self.dir, namespace, &self.services)?;
+        let body = spec::network(&self.launch, self.spec.image.clone(), self.daemon.maker)?;
+        let name = spec::network_name(namespace, key);
+        self.run_beside(&name, &self.image, body)
+            .await?
+            .map_err(|error| Failure::from_unmade(self.not_started(&error)))?;
+        let network = Network::Of(name);
+        for (index, service) in self.services.iter().enumerate() {
+            let name = spec::service_name(namespace, key, index);
+            let limits = self.launch.limits;
+            let body = spec::service(&service.spec, &network, limits, self.daemon.maker);
+            let started = self.run_beside(&name, &service.image, body).await?;
+            let shown = service.shown();
+            started.map_err(|error| not_served(&shown, &error))?;
+            let started = self.dir.note(&format!("Started service container {shown}"));
+            started.map_err(|cause| ExecutorError::Io {
+                path: self.dir.log(),
+                cause,
+            })?;
+        }
+        Ok(network)
+    }
+
+    /// Makes and starts a container that is not the job's own; what the daemon says to the start.
+    async fn run_beside(
+        &self,
+        name: &str,
+        image: &Image,
+        mut body: ContainerCreateBody,
+    ) -> Result<Result<(), Error>, Failure> {
+        if self.dropped.is_cancelled() {
+            return Err(Failure::from(ExecutorError::Vanished));
+        }
+        body.labels = Some(spec::labels(
+            &self.shared.settings.namespace,
+            self.dir.key(),
+        ));
+        let container = self.create(name, image, body).await;
+        let container = container.map_err(Failure::from_unmade)?;
+        let docker = &self.daemon.docker;
+        Ok(docker.start_container(&container, None).await)
+    }
+
+    async fn make_anywhere(&self, network: &Network) -> Result<(), Failure> {
         let files = if self.shared.copies(&self.daemon) {
             Files::Copied
         } else {
             Files::Mounted
         };
-        let made = match (self.make(files).await, self.shared.settings.sharing) {
+        let made = match (
+            self.make(files, network).await,
+            self.shared.settings.sharing,
+        ) {
             (Err(Unmade::Unseen(_)), Sharing::Auto) => {
                 tracing::info!(
                     "Docker at `{}` does not see this machine's files; jobs' files are copied",
                     self.daemon.endpoint
                 );
                 self.shared.sees_nothing.store(true, Ordering::Relaxed);
-                self.make(Files::Copied).await
+                self.make(Files::Copied, network).await
             }
             (made, Sharing::Auto | Sharing::Shared | Sharing::Copied) => made,
         };
-        made.map_err(|unmade| match unmade {
-            Unmade::Failed(failure) => failure,
-            Unmade::Unseen(error) => Failure::from(error),
-        })
+        made.map_err(Failure::from_unmade)
     }
 
     /// Whether the earlier try's container has run: its script must not run twice. One that has not
@@ -103,7 +172,7 @@ impl Creation {
         }
     }
 
-    async fn make(&self, files: Files) -> Result<(), Unmade> {
+    async fn make(&self, files: Files, network: &Network) -> Result<(), Unmade> {
         self.shared.pumps.end(self.dir.key());
         let namespace = &self.shared.settings.namespace;
         let name = spec::container_name(namespace, self.dir.key());
@@ -130,11 +199,11 @@ impl Creation {
             &self.spec,
             &self.launch,
             (&identity, &working_directory),
-            files,
+            (files, network),
             self.daemon.maker,
         )?;
         body.labels = Some(labels);
-        let container = self.create(&name, body).await?;
+        let container = self.create(&name, &self.image, body).await?;
 
         let copied = match files {
             Files::Mounted => None,
@@ -163,7 +232,12 @@ impl Creation {
     }
 
     /// Makes the container, in the place of one that a dropped launch left. Returns its id.
-    async fn create(&self, name: &str, body: ContainerCreateBody) -> Result<String, Unmade> {
+    async fn create(
+        &self,
+        name: &str,
+        image: &Image,
+        body: ContainerCreateBody,
+    ) -> Result<String, Unmade> {
         let options = CreateContainerOptionsBuilder::default().name(name).build();
         let docker = &self.daemon.docker;
         let mut made = docker
@@ -181,7 +255,7 @@ impl Creation {
             Ok(made) => return Ok(made.id),
             Err(error) => error,
         };
-        let what = format!("could not make a container of image `{}`", self.image.name);
+        let what = format!("could not make a container of image `{}`", image.name);
         let words = trouble::words(&error);
         if is_unseen(&words) {
             return Err(unseen(what, &words));
@@ -280,6 +354,42 @@ impl Creation {
             )));
         }
         Unmade::from(Failure::new(what, error))
+    }
+}
+
+impl Failure {
+    fn from_unmade(unmade: Unmade) -> Self {
+        match unmade {
+            Unmade::Failed(failure) => failure,
+            Unmade::Unseen(error) => Self::from(error),
+        }
+    }
+}
+
+/// Parts of what daemons say where a container's first process can't be run, or its user not be found.
+const NOT_RUNNABLE: [&str; 6] = [
+    "executable file",
+    "no such file or directory",
+    "permission denied",
+    "exec format error",
+    "passwd",
+    "unable to find user",
+];
+
+/// Why a service was not started: mostly its image or what it is to run, which the user can mend.
+fn not_served(shown: &str, error: &Error) -> Failure {
+    let words = trouble::words(error);
+    let what = format!("service container {shown} can't be started");
+    let is_theirs = NOT_RUNNABLE
+        .iter()
+        .any(|part| words.to_lowercase().contains(part));
+    match Trouble::of(error) {
+        Trouble::Lost => Failure::new(what, error),
+        Trouble::Refused => Failure::from(ExecutorError::Rejected(format!("{what}: {words}"))),
+        Trouble::Missing | Trouble::Conflict | Trouble::Fault if is_theirs => {
+            Failure::from(ExecutorError::Rejected(format!("{what}: {words}")))
+        }
+        Trouble::Missing | Trouble::Conflict | Trouble::Fault => Failure::new(what, error),
     }
 }
 

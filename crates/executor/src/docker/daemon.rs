@@ -6,7 +6,7 @@ use bollard::Docker;
 use bollard::errors::Error;
 
 use super::trouble::{self, Failure};
-use crate::{Check, ExecutorError};
+use crate::{Check, ExecutorError, Limits};
 
 /// The oldest API that has all we use: Docker 20.10's.
 const OLDEST_API: (u32, u32) = (1, 41);
@@ -71,6 +71,8 @@ pub(super) struct Daemon {
     pub(super) endpoint: Endpoint,
     /// Whose it is: not all log drivers of one are known to the other.
     pub(super) maker: Maker,
+    /// What its machine has.
+    pub(super) machine: Limits,
 }
 
 /// Who made a daemon.
@@ -109,7 +111,16 @@ impl Daemon {
             .unwrap_or_default()
             .iter()
             .any(|component| component.name.starts_with("Podman"));
+        // One that does not say refuses what is too much.
+        let machine = docker.info().await.unwrap_or_default();
+        let count = |count: Option<i64>| count.and_then(|count| u64::try_from(count).ok());
+        let some = |count: &u64| *count > 0;
         Ok(Self {
+            machine: Limits {
+                memory_bytes: count(machine.mem_total).filter(some),
+                millicpus: count(machine.ncpu).filter(some).map(|cpus| cpus * 1000),
+                pids: None,
+            },
             docker,
             endpoint,
             maker: if podman { Maker::Podman } else { Maker::Docker },

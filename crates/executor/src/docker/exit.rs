@@ -144,6 +144,10 @@ impl Shared {
             None => self.until_ended(dir).await?,
             Some(copied) => self.until_ended_and_copied(dir, copied).await?,
         };
+        // Without them the job has ended all the same.
+        if let Err(error) = self.tell_of_services(dir).await {
+            tracing::warn!(%error, "could not tell what a job's services wrote");
+        }
         match ended {
             State::Exited {
                 code,

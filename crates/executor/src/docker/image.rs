@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use bollard::auth::DockerCredentials;
 use bollard::errors::Error;
 use bollard::query_parameters::CreateImageOptionsBuilder;
 use futures_util::StreamExt;
+use model::ImageSpec;
 use oci_spec::distribution::Reference;
 use tokio::time::{Instant, timeout};
 
@@ -12,6 +14,7 @@ use super::daemon::Daemon;
 use super::locks::Locks;
 use super::progress::{Progress, megabytes};
 use super::trouble::{self, Failure, Trouble};
+use crate::credentials::Credentials;
 use crate::{ExecutorError, JobDir};
 
 /// An image that the daemon has.
@@ -90,7 +93,7 @@ impl Images {
     pub(super) async fn provide(
         &self,
         daemon: &Daemon,
-        name: &ImageName,
+        (spec, name): (&ImageSpec, &ImageName),
         dir: &JobDir,
     ) -> Result<Image, Failure> {
         if let Some(image) = find(daemon, name).await? {
@@ -108,7 +111,9 @@ impl Images {
         }
         note(dir, &format!("Pulling image {}", name.given))?;
         let started = Instant::now();
-        let digest = pull(daemon, name, dir).await?;
+        let credentials = Credentials::find(spec, &name.registry).await;
+        let credentials = credentials.map(|found| shown(found, &name.registry));
+        let digest = pull(daemon, name, credentials, dir).await?;
         let Some(image) = find(daemon, name).await? else {
             return Err(Failure::from(ExecutorError::Unavailable {
                 what: format!("could not pull image `{}`", name.given),
@@ -158,13 +163,33 @@ async fn find(daemon: &Daemon, name: &ImageName) -> Result<Option<Image>, Failur
     }))
 }
 
+/// Credentials as the daemon wants them.
+fn shown(credentials: Credentials, registry: &str) -> DockerCredentials {
+    let (username, password, identitytoken) = match credentials {
+        Credentials::Account { username, password } => (Some(username), Some(password), None),
+        Credentials::Token(token) => (None, None, Some(token)),
+    };
+    DockerCredentials {
+        username,
+        password,
+        identitytoken,
+        serveraddress: Some(registry.to_owned()),
+        ..DockerCredentials::default()
+    }
+}
+
 /// Pulls, and returns the digest of the image's manifest if the daemon tells it.
-async fn pull(daemon: &Daemon, name: &ImageName, dir: &JobDir) -> Result<Option<String>, Failure> {
+async fn pull(
+    daemon: &Daemon,
+    name: &ImageName,
+    credentials: Option<DockerCredentials>,
+    dir: &JobDir,
+) -> Result<Option<String>, Failure> {
     let options = CreateImageOptionsBuilder::default()
         .from_image(&name.repository)
         .tag(&name.tag)
         .build();
-    let mut events = daemon.docker.create_image(Some(options), None, None);
+    let mut events = daemon.docker.create_image(Some(options), None, credentials);
     let mut progress = Progress::default();
     let mut told = Instant::now();
     loop {

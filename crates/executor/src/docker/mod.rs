@@ -1,7 +1,7 @@
 //! Jobs as Docker containers, through the daemon's API. Podman's is the same one.
 //!
 //! A job's way: the image is found or pulled (`image`), a container is described (`spec`), made and
-//! started (`creation`), waited for (`exit`), tidied up after (`leftovers`) and removed. The job's
+//! started (`creation`) with its services (`services`), waited for (`exit`), tidied up after (`leftovers`) and removed. The job's
 //! folder is mounted in the container, so its output never passes through the daemon. Where the daemon
 //! can't see this machine's files, they are copied in and the output is read from the container's log
 //! (`copy`, `pump`). What a step keeps or gets goes through the daemon in any case (`reach`): it alone sees
@@ -20,18 +20,22 @@ mod locks;
 mod progress;
 mod pump;
 mod reach;
+mod services;
 mod spec;
 mod trouble;
 mod user;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bollard::errors::Error;
-use bollard::query_parameters::{ListContainersOptionsBuilder, RemoveContainerOptionsBuilder};
+use bollard::models::ContainerSummary;
+use bollard::query_parameters::{
+    ListContainersOptions, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
+};
 use model::{AttemptKey, ImageSpec};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
@@ -43,6 +47,7 @@ use self::exit::Outage;
 use self::image::{ImageName, Images};
 use self::locks::Locks;
 use self::pump::Pumps;
+use self::services::Service;
 use self::trouble::{Failure, Trouble};
 use self::user::Identities;
 use crate::{Archive, Check, Executor, ExecutorError, Exit, JobDir, Launch, Place};
@@ -153,12 +158,14 @@ impl Executor for DockerExecutor {
             Place::Container(spec) => spec,
             Place::Machine => return Err(ExecutorError::Rejected(NO_MACHINES.to_owned())),
         };
-        let name = ImageName::parse(&spec.image)?;
+        let specs = [spec].into_iter().chain(&launch.services);
+        let images = specs.map(|spec| Ok((spec, ImageName::parse(&spec.image)?)));
+        let images: Vec<_> = images.collect::<Result<_, ExecutorError>>()?;
         // A daemon that restarts must not turn all that wait for their turn into errors.
         let mut outage = Outage::new(self.shared.settings.patience);
         loop {
             let again = outage.is_on();
-            let failure = match self.try_launch(dir, launch, spec, &name, again).await {
+            let failure = match self.try_launch(dir, launch, &images, again).await {
                 Ok(()) => return Ok(()),
                 Err(failure) => failure,
             };
@@ -199,7 +206,7 @@ impl Executor for DockerExecutor {
             &spec::container_name(&shared.settings.namespace, dir.key()),
         )
         .await?;
-        Ok(())
+        Ok(shared.remove_services(daemon, dir).await?)
     }
 
     async fn held(&self) -> Result<Vec<AttemptKey>, ExecutorError> {
@@ -215,24 +222,12 @@ impl Executor for DockerExecutor {
             )]))
             .build();
         let daemon = self.shared.daemon().await?;
-        let started = Instant::now();
-        let containers = loop {
-            match daemon.docker.list_containers(Some(options.clone())).await {
-                Ok(containers) => break containers,
-                // Of a container that is just ending, Podman tells a state that is not in the API.
-                Err(Error::JsonDataError { .. }) if started.elapsed() < LIST_BOUND => {
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-                Err(error) => {
-                    let what = "could not list the jobs' containers";
-                    return Err(trouble::unavailable(what, &error));
-                }
-            }
-        };
-        Ok(containers
+        let containers = list(daemon, options).await?;
+        let attempts: BTreeSet<AttemptKey> = containers
             .into_iter()
             .filter_map(|container| spec::attempt_of(&container.labels?))
-            .collect())
+            .collect();
+        Ok(attempts.into_iter().collect())
     }
 
     async fn check(&self) -> Check {
@@ -282,13 +277,34 @@ impl DockerExecutor {
         &self,
         dir: &JobDir,
         launch: &Launch,
-        spec: &ImageSpec,
-        name: &ImageName,
+        images: &[(&ImageSpec, ImageName)],
         again: bool,
     ) -> Result<(), Failure> {
         let shared = &self.shared;
         let daemon = shared.daemon().await?.clone();
-        let image = shared.images.provide(&daemon, name, dir).await?;
+        let mut provided = Vec::with_capacity(images.len());
+        for (spec, name) in images {
+            provided.push(Service {
+                spec: (*spec).clone(),
+                image: shared.images.provide(&daemon, (spec, name), dir).await?,
+            });
+        }
+        let services = provided.split_off(1);
+        let Some(Service { spec, image }) = provided.pop() else {
+            let nothing = "the job has no image".to_owned();
+            return Err(Failure::from(ExecutorError::Rejected(nothing)));
+        };
+
+        let mut launch = launch.clone();
+        let (limits, told) = launch.limits.within(daemon.machine);
+        launch.limits = limits;
+        // During an earlier try it was told, and the job may run.
+        if let Some(line) = told.filter(|_| !again) {
+            dir.note(&line).map_err(|cause| ExecutorError::Io {
+                path: dir.log(),
+                cause,
+            })?;
+        }
 
         let lock = shared.attempts.lock(&dir.key()).await;
         let dropped = CancellationToken::new();
@@ -297,8 +313,9 @@ impl DockerExecutor {
             shared: Arc::clone(shared),
             daemon,
             image,
-            spec: spec.clone(),
-            launch: launch.clone(),
+            spec,
+            services,
+            launch,
             dir: dir.clone(),
             again,
             dropped,
@@ -320,6 +337,26 @@ impl DockerExecutor {
 const LIST_BOUND: Duration = Duration::from_secs(10);
 /// For how long a removal that the daemon can't finish is tried again.
 const REMOVAL_BOUND: Duration = Duration::from_secs(20);
+
+/// The containers that `options` name.
+async fn list(
+    daemon: &Daemon,
+    options: ListContainersOptions,
+) -> Result<Vec<ContainerSummary>, Failure> {
+    let started = Instant::now();
+    loop {
+        match daemon.docker.list_containers(Some(options.clone())).await {
+            Ok(containers) => return Ok(containers),
+            // Of a container that is just ending, Podman tells a state that is not in the API.
+            Err(Error::JsonDataError { .. }) if started.elapsed() < LIST_BOUND => {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            Err(error) => {
+                return Err(Failure::new("could not list the jobs' containers", &error));
+            }
+        }
+    }
+}
 
 /// Removes a container, given by its name or id, with its anonymous volumes; running or not.
 async fn remove(daemon: &Daemon, container: &str) -> Result<(), Failure> {

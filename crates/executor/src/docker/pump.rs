@@ -432,12 +432,14 @@ fn work_copied(dir: &JobDir) -> PathBuf {
     dir.path().join("docker-work-copied")
 }
 
-fn log_bytes(dir: &JobDir) -> Result<u64, ExecutorError> {
+pub(super) fn log_bytes(dir: &JobDir) -> Result<u64, ExecutorError> {
     let log = fs::symlink_metadata(dir.log()).map_err(io_error(&dir.log()))?;
     Ok(log.len())
 }
 
-fn io_error(path: &std::path::Path) -> impl Fn(std::io::Error) -> ExecutorError + Send + use<> {
+pub(super) fn io_error(
+    path: &std::path::Path,
+) -> impl Fn(std::io::Error) -> ExecutorError + Send + use<> {
     let path = path.to_owned();
     move |cause| ExecutorError::Io {
         path: path.clone(),

@@ -10,7 +10,7 @@ use model::{AttemptKey, ImageSpec};
 
 use super::daemon::Maker;
 use super::user::Identity;
-use crate::{CONTAINER_DIR, ExecutorError, JobDir, Launch, Limits, WORK_DIR_VARIABLE};
+use crate::{CONTAINER_DIR, ExecutorError, JobDir, Launch, Limits, Place, WORK_DIR_VARIABLE};
 
 /// The label that says whose server's a container is.
 pub(super) const NAMESPACE_LABEL: &str = "popsicle.namespace";
@@ -36,6 +36,16 @@ pub(super) fn container_name(namespace: &str, key: AttemptKey) -> String {
         namespace
     };
     format!("{namespace}-{}-{}", key.job, key.attempt)
+}
+
+/// The name of the container whose network an attempt's others join.
+pub(super) fn network_name(namespace: &str, key: AttemptKey) -> String {
+    format!("{}-network", container_name(namespace, key))
+}
+
+/// The name of the container of an attempt's service.
+pub(super) fn service_name(namespace: &str, key: AttemptKey, index: usize) -> String {
+    format!("{}-service-{}", container_name(namespace, key), index + 1)
 }
 
 /// The labels of an attempt's container.
@@ -96,13 +106,105 @@ pub(super) fn working_directory(asked: &str, home: &str) -> Result<String, Execu
     )))
 }
 
+/// The network of a job's container.
+#[derive(Clone, Debug)]
+pub(super) enum Network {
+    /// Its own.
+    Own,
+    /// That of the container of this name.
+    Of(String),
+}
+
+impl Network {
+    fn mode(&self) -> Option<String> {
+        match self {
+            Self::Own => None,
+            Self::Of(container) => Some(format!("container:{container}")),
+        }
+    }
+}
+
+/// The names by which a job and its services find each other, as the API wants them.
+fn hosts(launch: &Launch) -> Result<Vec<String>, ExecutorError> {
+    let primary = match &launch.place {
+        Place::Container(spec) => Some(spec),
+        Place::Machine => None,
+    };
+    let names = primary.into_iter().chain(&launch.services);
+    let names = names.filter_map(|spec| spec.name.as_deref());
+    let host = |name: &str| {
+        let is_host = |char: char| char.is_ascii_alphanumeric() || "._-".contains(char);
+        if name.is_empty() || !name.chars().all(is_host) {
+            return Err(ExecutorError::Rejected(format!(
+                "a container can't have the name `{name}`: write letters, digits, `.`, `_` and `-`"
+            )));
+        }
+        Ok(format!("{name}:127.0.0.1"))
+    };
+    names.map(host).collect()
+}
+
+/// The container whose network the job and its services join, in the API's words. It only waits: for a
+/// line on its standard input, which the daemon keeps open and nobody writes to.
+pub(super) fn network(
+    launch: &Launch,
+    image: String,
+    maker: Maker,
+) -> Result<ContainerCreateBody, ExecutorError> {
+    Ok(ContainerCreateBody {
+        image: Some(image),
+        user: Some("0".to_owned()),
+        working_dir: Some("/".to_owned()),
+        entrypoint: Some(["/bin/sh", "-c", "read -r _"].map(str::to_owned).to_vec()),
+        cmd: Some(Vec::new()),
+        open_stdin: Some(true),
+        healthcheck: Some(no_check()),
+        host_config: Some(HostConfig {
+            extra_hosts: Some(hosts(launch)?),
+            log_config: Some(log_config(Files::Mounted, maker)),
+            init: Some(false),
+            cap_drop: Some(vec!["ALL".to_owned()]),
+            ..HostConfig::default()
+        }),
+        ..ContainerCreateBody::default()
+    })
+}
+
+/// The container of a service, in the API's words. Its image's entry point and command stay where the job
+/// has none of its own, as for `docker run`.
+pub(super) fn service(
+    spec: &ImageSpec,
+    network: &Network,
+    limits: Limits,
+    maker: Maker,
+) -> ContainerCreateBody {
+    let given = |words: &[String]| (!words.is_empty()).then(|| words.to_vec());
+    let variables = spec.environment.iter();
+    let variables = variables.map(|(name, value)| format!("{name}={value}"));
+    ContainerCreateBody {
+        image: Some(spec.image.clone()),
+        user: spec.user.clone(),
+        entrypoint: given(&spec.entrypoint),
+        cmd: given(&spec.command),
+        env: Some(variables.collect()),
+        // Nobody waits for a service's health but the job's own steps.
+        healthcheck: Some(no_check()),
+        host_config: Some(HostConfig {
+            network_mode: network.mode(),
+            log_config: Some(service_log(maker)),
+            ..self::limits(limits)
+        }),
+        ..ContainerCreateBody::default()
+    }
+}
+
 /// The container of `launch`, in the API's words.
 pub(super) fn container(
     dir: &JobDir,
     spec: &ImageSpec,
     launch: &Launch,
     inside: (&Identity, &str),
-    files: Files,
+    (files, network): (Files, &Network),
     maker: Maker,
 ) -> Result<ContainerCreateBody, ExecutorError> {
     let (identity, working_directory) = inside;
@@ -137,6 +239,12 @@ pub(super) fn container(
                 Files::Copied => None,
             },
             log_config: Some(log_config(files, maker)),
+            network_mode: network.mode(),
+            extra_hosts: match network {
+                Network::Own => Some(hosts(launch)?),
+                // It has the file of the one it joins.
+                Network::Of(_) => None,
+            },
             // The script is the first process, and answers to SIGTERM itself.
             init: Some(false),
             // Docker's default capabilities and seccomp profile stay as they are. No
@@ -245,12 +353,24 @@ fn log_config(files: Files, maker: Maker) -> HostConfigLogConfig {
         ),
         (Files::Copied, Maker::Podman) => ("k8s-file", vec![]),
     };
+    driver_of(driver, &options)
+}
+
+/// Where the daemon keeps what a service writes, for its end to be read later.
+fn service_log(maker: Maker) -> HostConfigLogConfig {
+    match maker {
+        Maker::Docker => driver_of("local", &[("max-size", "4m"), ("max-file", "2")]),
+        Maker::Podman => driver_of("k8s-file", &[]),
+    }
+}
+
+fn driver_of(driver: &str, options: &[(&str, &str)]) -> HostConfigLogConfig {
     HostConfigLogConfig {
         typ: Some(driver.to_owned()),
         config: Some(
             options
-                .into_iter()
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
                 .collect(),
         ),
     }
@@ -274,7 +394,6 @@ fn limits(limits: Limits) -> HostConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Place;
     use std::path::Path;
 
     fn key() -> AttemptKey {
@@ -293,7 +412,7 @@ mod tests {
             spec,
             launch,
             (&identity, "/root/project"),
-            files,
+            (files, &Network::Own),
             Maker::Docker,
         )
         .unwrap()
@@ -307,6 +426,7 @@ mod tests {
         };
         let launch = Launch {
             place: Place::Container(spec.clone()),
+            services: Vec::new(),
             working_directory: "~/project".to_owned(),
             environment: environment
                 .iter()

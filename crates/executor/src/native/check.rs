@@ -84,6 +84,7 @@ async fn trial(executor: &NativeExecutor, dir: &JobDir) -> Result<bool, Executor
     write(dir.script(), TRIAL)?;
     let launch = Launch {
         place: Place::Machine,
+        services: Vec::new(),
         working_directory: "~/project".to_owned(),
         environment: Vec::new(),
         limits: Limits::default(),

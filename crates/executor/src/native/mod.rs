@@ -92,6 +92,12 @@ impl NativeExecutor {
             millicpus: asked.millicpus.or(default.millicpus),
             pids: asked.pids.or(default.pids),
         };
+        let (limits, told) = limits.within(this_machine());
+        if let Some(line) = told
+            && let Err(error) = dir.note(&line)
+        {
+            tracing::debug!(%error, "could not tell of a job's limits");
+        }
         let mut hidden = self.settings.hidden.clone();
         hidden.push(self.settings.jobs.clone());
         Order {
@@ -189,6 +195,18 @@ impl NativeExecutor {
                 cause: cause.to_string(),
             }),
         }
+    }
+}
+
+/// What this machine has.
+fn this_machine() -> Limits {
+    let cpus = std::thread::available_parallelism().ok();
+    let cpus = cpus.and_then(|cpus| u64::try_from(cpus.get()).ok());
+    let memory = rustix::system::sysinfo();
+    Limits {
+        memory_bytes: Some(memory.totalram.saturating_mul(u64::from(memory.mem_unit))),
+        millicpus: cpus.map(|cpus| cpus * 1000),
+        pids: None,
     }
 }
 

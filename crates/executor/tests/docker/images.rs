@@ -5,9 +5,11 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::Stdio;
 use std::time::Duration;
 
+use bollard::auth::DockerCredentials;
 use bollard::query_parameters::PushImageOptionsBuilder;
-use executor::{ExecutorError, Exit};
+use executor::{ExecutorError, Exit, Place};
 use futures_util::StreamExt;
+use model::ImageAuth;
 use tokio::process::{Child, Command};
 
 use super::world::{BOUND, World, world};
@@ -15,18 +17,49 @@ use super::world::{BOUND, World, world};
 /// A registry of this machine's, ended with the test.
 struct Registry {
     host: String,
+    /// With what it is pushed to.
+    account: Option<DockerCredentials>,
     _process: Child,
 }
+
+/// The account of a private registry, and its line of a file of htpasswd's.
+const USERNAME: &str = "popsicle";
+const PASSWORD: &str = "sesame-84";
+const HTPASSWD: &str = "popsicle:$2y$05$abcdefghijklmnopqrstuuwH0XTz9is857mFrAFw6hGHXelwUFMwO\n";
 
 impl Registry {
     /// Starts one; `None` where the program is not installed.
     async fn start(world: &World) -> Option<Self> {
+        Self::started(world, "", None).await
+    }
+
+    /// One that asks for an account.
+    async fn private(world: &World) -> Option<Self> {
+        let passwords = world.folder().join("htpasswd");
+        fs::write(&passwords, HTPASSWD).unwrap();
+        let auth = format!(
+            "auth: {{htpasswd: {{realm: test, path: {}}}}}\n",
+            passwords.display()
+        );
+        let account = DockerCredentials {
+            username: Some(USERNAME.to_owned()),
+            password: Some(PASSWORD.to_owned()),
+            ..DockerCredentials::default()
+        };
+        Self::started(world, &auth, Some(account)).await
+    }
+
+    async fn started(
+        world: &World,
+        auth: &str,
+        account: Option<DockerCredentials>,
+    ) -> Option<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         drop(listener);
         let config = world.folder().join("registry.yml");
         let text = format!(
-            "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: '{address}'}}\n",
+            "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: '{address}'}}\n{auth}",
             world.folder().join("registry").display()
         );
         fs::write(&config, text).unwrap();
@@ -45,6 +78,7 @@ impl Registry {
         listens(address).await;
         Some(Self {
             host: address.to_string(),
+            account,
             _process: process,
         })
     }
@@ -55,7 +89,9 @@ impl Registry {
         let name = format!("{repository}:1");
         world.name(&world.image, &name).await;
         let options = PushImageOptionsBuilder::default().tag("1").build();
-        let mut events = world.docker.push_image(&repository, Some(options), None);
+        let mut events = world
+            .docker
+            .push_image(&repository, Some(options), self.account.clone());
         while let Some(event) = events.next().await {
             event.unwrap();
         }
@@ -160,6 +196,38 @@ async fn a_registry_that_is_away_is_not_the_jobs_fault() {
         let error = error.to_string();
         assert!(error.contains("`127.0.0.1:1/away/image:1`"), "{error}");
         assert!(error.contains("refused"), "{error}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_private_image_is_pulled_with_the_account_that_its_job_names() {
+    world(async |world| {
+        let Some(registry) = Registry::private(world).await else {
+            return;
+        };
+        let name = registry.hold(world).await;
+        let executor = world.executor();
+        let with = |password: &str| {
+            let mut job = world.job("echo ran").of(&name);
+            if let Place::Container(spec) = &mut job.launch.place {
+                spec.auth = Some(ImageAuth::Registry {
+                    username: USERNAME.to_owned(),
+                    password: password.to_owned(),
+                });
+            }
+            job
+        };
+        for job in [world.job("echo ran").of(&name), with("wrong-77")] {
+            let error = job.launch(&executor).await.unwrap_err();
+            assert!(matches!(error, ExecutorError::Rejected(_)), "{error}");
+            let told = format!("{error} {}", job.log());
+            assert!(told.contains(&name) && !told.contains("wrong-77"), "{told}");
+        }
+        let job = with(PASSWORD);
+        assert_eq!(job.run(&executor).await, Exit::Code(0));
+        assert!(job.log().ends_with("ran\n"), "{}", job.log());
+        assert!(!job.log().contains(PASSWORD), "{}", job.log());
     })
     .await;
 }

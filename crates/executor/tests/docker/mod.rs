@@ -15,4 +15,5 @@ mod jobs;
 mod outages;
 mod podman;
 mod reach;
+mod services;
 mod world;

@@ -96,7 +96,18 @@ impl World {
             .all(true)
             .filters(&HashMap::from([("label", vec![label])]))
             .build();
-        let containers = self.docker.list_containers(Some(options)).await.unwrap();
+        let deadline = tokio::time::Instant::now() + BOUND;
+        let containers = loop {
+            match self.docker.list_containers(Some(options.clone())).await {
+                // Of a container that is just ending, Podman tells a state that is not in the API.
+                Err(bollard::errors::Error::JsonDataError { .. })
+                    if tokio::time::Instant::now() < deadline =>
+                {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                containers => break containers.unwrap(),
+            }
+        };
         containers
             .into_iter()
             .filter_map(|container| container.id)
@@ -179,6 +190,7 @@ impl World {
                     image: self.image.clone(),
                     ..ImageSpec::default()
                 }),
+                services: Vec::new(),
                 working_directory: "~/project".to_owned(),
                 environment: Vec::new(),
                 limits: Limits::default(),

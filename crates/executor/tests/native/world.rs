@@ -93,6 +93,7 @@ pub fn shim() -> PathBuf {
 pub fn launch() -> Launch {
     Launch {
         place: Place::Machine,
+        services: Vec::new(),
         working_directory: "~/project".to_owned(),
         environment: Vec::new(),
         limits: Limits::default(),

@@ -9,6 +9,7 @@
 //! new server can take up what an earlier one started.
 
 mod exit;
+mod identity;
 mod job_dir;
 
 pub mod archive;

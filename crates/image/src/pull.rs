@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::{FutureExt, StreamExt, TryFutureExt, TryStreamExt};
 
 use crate::credential;
 use crate::digest::digits;
@@ -145,18 +145,19 @@ impl ImageStore {
         registry: &Registry<'_>,
         layers: &Layers,
     ) -> Result<Vec<(Layer, File)>, ImageError> {
-        let brought: BTreeMap<String, (Layer, File)> =
-            futures_util::stream::iter(layers.each_once())
-                .map(async |(diff_id, descriptor)| {
-                    let layer = self
-                        .layer_of(name, registry, diff_id, descriptor, layers)
-                        .await?;
-                    layers.done.fetch_add(1, Ordering::Relaxed);
-                    Ok::<_, ImageError>((diff_id.clone(), layer))
-                })
-                .buffer_unordered(LAYERS_AT_ONCE)
-                .try_collect()
-                .await?;
+        let mut bringing = Vec::new();
+        for (diff_id, descriptor) in layers.each_once() {
+            let layer = self.layer_of(name, registry, diff_id, descriptor, layers);
+            let bring = layer.map_ok(|layer| {
+                layers.done.fetch_add(1, Ordering::Relaxed);
+                (diff_id.clone(), layer)
+            });
+            bringing.push(bring.boxed());
+        }
+        let brought: BTreeMap<String, (Layer, File)> = futures_util::stream::iter(bringing)
+            .buffer_unordered(LAYERS_AT_ONCE)
+            .try_collect()
+            .await?;
         in_order(&layers.diff_ids, brought)
     }
 

@@ -90,37 +90,46 @@ impl<'a> Registry<'a> {
             IMAGE_MANIFEST_MEDIA_TYPE,
             IMAGE_MANIFEST_LIST_MEDIA_TYPE,
         ];
-        again(async || {
+        let mut tries = Tries::default();
+        loop {
             let pulled = self
                 .client
                 .pull_manifest_raw(&reference, &self.auth, &kinds)
                 .await;
-            let (text, digest) = pulled.map_err(|error| self.trouble(&error))?;
-            Ok((text.to_vec(), digest))
-        })
-        .await
+            match pulled {
+                Ok((text, digest)) => return Ok((text.to_vec(), digest)),
+                Err(error) => tries.pause(self.trouble(&error)).await?,
+            }
+        }
     }
 
     /// A small blob.
     pub(crate) async fn document(&self, descriptor: &Descriptor) -> Result<Vec<u8>, ImageError> {
-        again(async || {
-            let of = oci_descriptor(descriptor);
-            let pulled = self
-                .client
-                .pull_blob_stream(self.name.reference(), &of)
-                .await;
-            let mut stream = pulled.map_err(|error| self.trouble(&error))?;
-            let mut text = Vec::new();
-            while let Some(chunk) = stream.next().await {
-                text.extend_from_slice(&chunk.map_err(|error| self.cut_short(&error))?);
-                if text.len() as u64 > descriptor.size.min(DOCUMENT_BYTES) {
-                    return Err(self.lies(descriptor, "it is larger"));
-                }
+        let mut tries = Tries::default();
+        loop {
+            match self.document_once(descriptor).await {
+                Ok(text) => return Ok(text),
+                Err(trouble) => tries.pause(trouble).await?,
             }
-            self.check(descriptor, text.len() as u64, &crate::digest::of(&text))?;
-            Ok(text)
-        })
-        .await
+        }
+    }
+
+    async fn document_once(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Trouble> {
+        let of = oci_descriptor(descriptor);
+        let pulled = self
+            .client
+            .pull_blob_stream(self.name.reference(), &of)
+            .await;
+        let mut stream = pulled.map_err(|error| self.trouble(&error))?;
+        let mut text = Vec::new();
+        while let Some(chunk) = stream.next().await {
+            text.extend_from_slice(&chunk.map_err(|error| self.cut_short(&error))?);
+            if text.len() as u64 > descriptor.size.min(DOCUMENT_BYTES) {
+                return Err(self.lies(descriptor, "it is larger"));
+            }
+        }
+        self.check(descriptor, text.len() as u64, &crate::digest::of(&text))?;
+        Ok(text)
     }
 
     /// Brings a blob into the file `part`, which may hold its beginning already. `received` counts the bytes.
@@ -130,16 +139,18 @@ impl<'a> Registry<'a> {
         part: &Path,
         received: &AtomicU64,
     ) -> Result<(), ImageError> {
-        let mut mine = 0_u64;
-        again(async || {
-            self.download_once(descriptor, part, |bytes| {
+        let (mut mine, mut tries) = (0_u64, Tries::default());
+        loop {
+            let downloaded = self.download_once(descriptor, part, |bytes| {
                 // Another layer counts there too; and a download that begins anew counts back.
                 received.fetch_add(bytes.wrapping_sub(mine), Ordering::Relaxed);
                 mine = bytes;
-            })
-            .await
-        })
-        .await
+            });
+            match downloaded.await {
+                Ok(()) => return Ok(()),
+                Err(trouble) => tries.pause(trouble).await?,
+            }
+        }
     }
 
     async fn download_once(
@@ -312,19 +323,20 @@ impl<'a> Registry<'a> {
     }
 }
 
-/// Tries it until it works, or is of no use any more.
-async fn again<T>(mut attempt: impl AsyncFnMut() -> Result<T, Trouble>) -> Result<T, ImageError> {
-    let mut tries = 1;
-    loop {
-        match attempt().await {
-            Ok(done) => return Ok(done),
-            Err(trouble) if trouble.may_pass && tries < TRIES => {
-                tracing::debug!(error = %trouble.error, "a registry is asked again");
-                tokio::time::sleep(PAUSE * 2_u32.pow(tries - 1)).await;
-                tries += 1;
-            }
-            Err(trouble) => return Err(trouble.error),
+/// How often something has been asked for.
+#[derive(Debug, Default)]
+struct Tries(u32);
+
+impl Tries {
+    /// Waits until it may go better; the trouble itself where it won't, or enough was waited.
+    async fn pause(&mut self, trouble: Trouble) -> Result<(), ImageError> {
+        self.0 += 1;
+        if !trouble.may_pass || self.0 >= TRIES {
+            return Err(trouble.error);
         }
+        tracing::debug!(error = %trouble.error, "a registry is asked again");
+        tokio::time::sleep(PAUSE * 2_u32.pow(self.0 - 1)).await;
+        Ok(())
     }
 }
 

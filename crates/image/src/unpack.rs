@@ -350,9 +350,9 @@ fn missing(original: &Path, cause: io::Error) -> io::Error {
 }
 
 /// A number of a header, some of which leave out what is nothing.
-fn or_none(field: &[u8], number: io::Result<u64>) -> io::Result<u64> {
+fn or_none<T: Default>(field: &[u8], number: io::Result<T>) -> io::Result<T> {
     if field.iter().all(|byte| matches!(byte, 0 | b' ')) {
-        Ok(0)
+        Ok(T::default())
     } else {
         number
     }
@@ -399,7 +399,11 @@ fn target(entry: &Entry<'_, impl Read>) -> io::Result<OsString> {
 impl Traits {
     fn of(entry: &mut Entry<'_, impl Read>) -> io::Result<Self> {
         let mut attributes = Attributes::new();
-        let mut seconds = i64::try_from(entry.header().mtime()?).unwrap_or_default();
+        let mut seconds = i64::try_from(or_none(
+            &entry.header().as_old().mtime,
+            entry.header().mtime(),
+        )?)
+        .unwrap_or_default();
         if let Some(extensions) = entry.pax_extensions()? {
             for extension in extensions {
                 let extension = extension?;
@@ -437,7 +441,7 @@ impl Traits {
                 Uid::from_raw(number(or_none(&header.as_old().uid, header.uid())?)?),
                 Gid::from_raw(number(or_none(&header.as_old().gid, header.gid())?)?),
             ),
-            mode: Mode::from_raw_mode(header.mode()? & 0o7777),
+            mode: Mode::from_raw_mode(or_none(&header.as_old().mode, header.mode())? & 0o7777),
             times: Timestamps {
                 last_access: time,
                 last_modification: time,

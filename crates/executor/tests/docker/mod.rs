@@ -15,4 +15,4 @@ mod jobs;
 mod outages;
 mod podman;
 mod reach;
-mod world;
+pub mod world;

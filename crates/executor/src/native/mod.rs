@@ -92,13 +92,18 @@ impl NativeExecutor {
     }
 
     /// The job's image, pulled if it is not here.
-    async fn image(&self, dir: &JobDir, spec: &ImageSpec) -> Result<Held, ExecutorError> {
+    async fn image(
+        &self,
+        dir: &JobDir,
+        spec: &ImageSpec,
+        variables: &[(String, String)],
+    ) -> Result<Held, ExecutorError> {
         let name = ImageName::parse(&spec.image)?;
         let credential = match &spec.auth {
-            Some(ImageAuth::Registry { username, password }) => Some(Credential {
-                username: username.clone(),
-                password: password.clone(),
-            }),
+            // Where a variable is not set, as for a fork's pull request, it may be a public image.
+            Some(ImageAuth::Registry { username, password }) => resolved(username, variables)
+                .zip(resolved(password, variables))
+                .map(|(username, password)| Credential { username, password }),
             Some(ImageAuth::AwsKey { .. } | ImageAuth::AwsRole { .. }) => {
                 return Err(ExecutorError::Rejected(format!(
                     "image `{}` is to be pulled with an account of AWS, which the native executor can't use \
@@ -215,7 +220,7 @@ impl NativeExecutor {
     /// Starts the job; on an error something may be left.
     async fn start(&self, dir: &JobDir, launch: &Launch) -> Result<(), ExecutorError> {
         let held = match &launch.place {
-            Place::Container(spec) => Some(self.image(dir, spec).await?),
+            Place::Container(spec) => Some(self.image(dir, spec, &launch.environment).await?),
             Place::Machine => None,
         };
         let order = self.order(dir, launch, held.as_ref());
@@ -333,6 +338,19 @@ fn spec_of(launch: &Launch) -> Option<&ImageSpec> {
         Place::Container(spec) => Some(spec),
         Place::Machine => None,
     }
+}
+
+/// What a word of `auth` says: itself, or the job's variable that it names (`$NAME`, `${NAME}`).
+fn resolved(word: &str, variables: &[(String, String)]) -> Option<String> {
+    let Some(name) = word.strip_prefix('$') else {
+        return Some(word.to_owned());
+    };
+    let braced = name
+        .strip_prefix('{')
+        .and_then(|name| name.strip_suffix('}'));
+    let name = braced.unwrap_or(name);
+    let found = variables.iter().rev().find(|(known, _)| known == name);
+    found.map(|(_, value)| value.clone())
 }
 
 /// What may be written down about a place for as long as the job runs.
@@ -508,4 +526,23 @@ fn held(jobs: &Path, namespace: &str) -> Result<Vec<AttemptKey>, ExecutorError> 
     }
     keys.sort();
     Ok(keys)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_is_written_out_or_named() {
+        let variables = [("A", "1"), ("A", "2")];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        for (word, expected) in [
+            ("me", Some("me")),
+            ("$A", Some("2")),
+            ("${A}", Some("2")),
+            ("$B", None),
+        ] {
+            assert_eq!(resolved(word, &variables).as_deref(), expected, "{word}");
+        }
+    }
 }

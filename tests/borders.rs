@@ -17,9 +17,10 @@ enum May {
 }
 
 /// Which of our crates alone may use a library, because it is what that crate is about.
-const KEPT: [(&str, &[&str]); 8] = [
+const KEPT: [(&str, &[&str]); 9] = [
     ("axum", &["server"]),
     ("bollard", &["executor"]),
+    ("oci-client", &["image"]),
     ("sqlx", &["store"]),
     ("saphyr-parser", &["config"]),
     ("maud", &["server"]),

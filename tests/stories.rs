@@ -19,6 +19,7 @@ mod stories {
     mod failure;
     mod forge;
     mod hosting;
+    mod images;
     mod interrupts;
     mod keeping;
     mod kept;

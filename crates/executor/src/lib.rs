@@ -10,6 +10,7 @@
 
 mod credentials;
 mod exit;
+mod identity;
 mod job_dir;
 
 pub mod archive;

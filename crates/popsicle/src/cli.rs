@@ -8,8 +8,8 @@ use clap::{Args, Parser, Subcommand};
 use model::ParameterValue;
 
 use crate::command::{
-    approve, artifacts, cancel, completions, config, configure, context, doctor, hook, init, list,
-    logs, lsp, open, orb, repo, rerun, retry, run, secret, send_webhook, serve, shim,
+    approve, artifacts, cancel, completions, config, configure, context, doctor, hook, image, init,
+    list, logs, lsp, open, orb, repo, rerun, retry, run, secret, send_webhook, serve, shim,
     tests as test_results, token, watch,
 };
 use crate::error::{Exit, Failure};
@@ -76,6 +76,9 @@ enum Command {
     /// Manage the orbs that configs import
     #[command(subcommand)]
     Orb(orb::OrbCommand),
+    /// Manage the images that jobs run in without Docker
+    #[command(subcommand)]
+    Image(image::ImageCommand),
     /// Write a first config for a project
     Init(init::InitArgs),
     /// Tell what works on this machine, what does not, and the mend
@@ -195,6 +198,10 @@ impl Cli {
             Command::Orb(command) => {
                 let settings = load(global.and(command.given()), Scope::Configs)?;
                 in_runtime(orb::run(&command, &settings, out))
+            }
+            Command::Image(command) => {
+                let settings = load(global.and(command.given()), Scope::Jobs)?;
+                in_runtime(image::run(&command, &settings, out))
             }
             Command::Init(args) => init::run(&args, out),
             Command::Lsp(args) => lsp::run(&args, &load(global, Scope::Configs)?),

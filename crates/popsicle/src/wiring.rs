@@ -13,6 +13,7 @@ use executor::native::{NativeExecutor, NativeSettings};
 use executor::{Executor, Limits};
 use forge::github::{Github, GithubSettings};
 use forge::{Forge, Secret};
+use image::ImageStoreSettings;
 use source::orbs::OrbFolders;
 use source::{Credential, HostedSettings, Source, SourceSettings};
 use url::Url;
@@ -35,6 +36,7 @@ pub fn executors(
             shim: vec![this.clone().into_os_string(), OsString::from("shim")],
             hidden,
             limits: Limits::default(),
+            images: images(settings),
         }))
     };
     let docker = || -> Arc<dyn Executor> {
@@ -45,10 +47,35 @@ pub fn executors(
         }))
     };
     Ok(match settings.executor.value {
+        // Whoever has a daemon has images that were built here, and jobs that count on a network of their own.
+        ExecutorChoice::Auto if may_have_docker(settings) => {
+            vec![docker(), native()]
+        }
         ExecutorChoice::Auto => vec![native(), docker()],
         ExecutorChoice::Native => vec![native()],
         ExecutorChoice::Docker => vec![docker(), native()],
     })
+}
+
+fn may_have_docker(settings: &Settings) -> bool {
+    let host = settings.docker_host.as_ref();
+    executor::docker::may_be_there(host.map(|host| host.value.as_str()))
+}
+
+/// Where images are kept, and how.
+pub fn images(settings: &Settings) -> ImageStoreSettings {
+    let registries = settings.plain_http_registries.as_ref();
+    let registries = registries.map(|registries| registries.value.split(','));
+    ImageStoreSettings {
+        limit_bytes: settings.image_limit_bytes.value,
+        plain_http: registries
+            .into_iter()
+            .flatten()
+            .map(|registry| registry.trim().to_owned())
+            .filter(|registry| !registry.is_empty())
+            .collect(),
+        ..ImageStoreSettings::new(settings.images.value.clone())
+    }
 }
 
 fn this_program() -> Result<PathBuf, Failure> {
@@ -63,6 +90,7 @@ pub fn hidden(settings: &Settings) -> Vec<PathBuf> {
         &settings.data_dir.value,
         &settings.workspace_root.value,
         &settings.repos.value,
+        &settings.images.value,
     ];
     own.into_iter()
         .cloned()

@@ -49,6 +49,12 @@ impl Endpoint {
         Self(format!("unix://{}", found.unwrap_or(docker).display()))
     }
 
+    /// Whether something may answer there, as far as can be told without asking.
+    pub(super) fn may_be_there(&self) -> bool {
+        let socket = self.0.strip_prefix("unix://");
+        socket.is_none_or(|path| Path::new(path).exists())
+    }
+
     /// Whether it is reached over a network, so that it can't be expected to see our files.
     pub(super) fn is_remote(&self) -> bool {
         !self.0.starts_with("unix://")

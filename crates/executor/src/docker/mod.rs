@@ -122,6 +122,12 @@ struct Shared {
 const NO_MACHINES: &str = "the docker executor runs containers only; run `machine` jobs with the \
      native executor, on Linux, or give the job a `docker` image";
 
+/// Whether there may be a daemon where `host` says, or else the environment, or at a usual place: a socket that
+/// exists, or any address of a network.
+pub fn may_be_there(host: Option<&str>) -> bool {
+    Endpoint::find(host).may_be_there()
+}
+
 impl DockerExecutor {
     /// An executor with those settings; connects to nothing yet.
     pub fn new(settings: DockerSettings) -> Self {

@@ -9,7 +9,7 @@ use bollard::models::{
 use model::{AttemptKey, ImageSpec};
 
 use super::daemon::Maker;
-use super::user::Identity;
+use crate::identity::Identity;
 use crate::{CONTAINER_DIR, ExecutorError, JobDir, Launch, Limits, Place, WORK_DIR_VARIABLE};
 
 /// The label that says whose server's a container is.

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use rustix::mount::FsOpenFlags;
 use tokio::time::timeout;
 
 use super::NativeExecutor;
@@ -57,7 +58,11 @@ pub(super) async fn check(executor: &NativeExecutor) -> Check {
     match finding {
         Ok(changeable) => Check {
             works: true,
-            finding: describe(changeable, &executor.hierarchies.missing(), &kept_groups()),
+            finding: format!(
+                "{}; {}",
+                describe(changeable, &executor.hierarchies.missing(), &kept_groups()),
+                describe_images(&accept_images())
+            ),
             mend: mend(changeable),
         },
         Err(error) => Check {
@@ -130,6 +135,13 @@ fn describe(changeable: bool, missing: &[&str], groups: &[String]) -> String {
     }
 }
 
+fn describe_images(accepted: &Result<(), String>) -> String {
+    match accepted {
+        Ok(()) => "docker jobs run without a daemon, in the machine's network".to_owned(),
+        Err(why) => format!("docker jobs can't run without a daemon: {why}"),
+    }
+}
+
 /// The groups that an ordinary user's jobs can't be kept from, by name.
 fn kept_groups() -> Vec<String> {
     if rustix::process::geteuid().is_root() {
@@ -173,6 +185,21 @@ pub(super) fn accept() -> Result<(), String> {
     match refusal() {
         Some(why) => Err(format!("{why}; {}", allow())),
         None => Ok(()),
+    }
+}
+
+/// Whether jobs can run in images, as far as can be told without one; if not, why and what to do.
+pub(super) fn accept_images() -> Result<(), String> {
+    image::ImageStore::accept()?;
+    // It tells whether the kernel has overlays and lets us make any, and makes none.
+    match rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC) {
+        Ok(_) => Ok(()),
+        Err(rustix::io::Errno::NODEV) => Err(
+            "this machine's kernel has no overlayfs, which images are made of here (`modprobe overlay`); or \
+             use the docker executor"
+                .to_owned(),
+        ),
+        Err(cause) => Err(format!("no overlay can be mounted here: {cause}; {}", allow())),
     }
 }
 

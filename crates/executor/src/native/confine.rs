@@ -6,7 +6,7 @@
 use std::io;
 use std::path::Path;
 
-use rustix::fs::Mode;
+use rustix::fs::{Gid, Mode, Uid};
 use rustix::mount::{MountFlags, UnmountFlags};
 use rustix::process::Signal;
 use rustix::thread::{CapabilitySet, CapabilitySets};
@@ -66,8 +66,17 @@ pub(super) struct Unconfined {
     pub cause: io::Error,
 }
 
+/// Who the job is, where that is not root of the machine's own view.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct User {
+    pub uid: u32,
+    pub gid: u32,
+    /// The numbers of its other groups.
+    pub groups: Vec<u32>,
+}
+
 /// The steps, for [`Unconfined`].
-const STEPS: [&str; 8] = [
+const STEPS: [&str; 9] = [
     "start `/bin/sh`",
     "tie the job to its shim",
     "enter the job's control groups",
@@ -76,6 +85,7 @@ const STEPS: [&str; 8] = [
     "make kernel files read-only",
     "leave the server's groups",
     "drop root's powers",
+    "become the job's user",
 ];
 
 /// Above every error number of the kernel's.
@@ -89,6 +99,11 @@ impl Unconfined {
         let step = i32::try_from(step.unwrap_or_default()).unwrap_or_default();
         let number = self.cause.raw_os_error().unwrap_or_default();
         io::Error::from_raw_os_error(step * STEP + number)
+    }
+
+    /// Whether it is the program that could not be started, after all that was done before.
+    pub(super) fn is_start(&self) -> bool {
+        self.what == STEPS[0]
     }
 
     /// What the parent makes of it; `exec` itself has no step of its own.
@@ -107,8 +122,15 @@ impl Unconfined {
 
 /// Makes the calling process, a child of `shim`, what a job may be: in its groups, with its `/proc`,
 /// without powers.
-pub(super) fn confine(shim: &Process, doors: &Doors) -> Result<(), Unconfined> {
-    let steps: [&dyn Fn() -> io::Result<()>; 7] = [
+///
+/// In an image the job is `user`. A program there that is another's to whoever starts it, as `sudo` is, works:
+/// in images made for CI the user is not root and becomes it so. The powers that root has there are the same.
+pub(super) fn confine(
+    shim: &Process,
+    doors: &Doors,
+    user: Option<&User>,
+) -> Result<(), Unconfined> {
+    let steps: [&dyn Fn() -> io::Result<()>; 8] = [
         &|| tie_to(shim),
         &|| doors.enter(),
         &mount_proc,
@@ -118,8 +140,13 @@ pub(super) fn confine(shim: &Process, doors: &Doors) -> Result<(), Unconfined> {
                 .iter()
                 .try_for_each(|path| make_read_only(Path::new(path)))
         },
-        &drop_groups,
+        &|| drop_groups(user),
         &drop_powers,
+        &|| match user {
+            // The tie is cut with a change of user.
+            Some(user) => become_user(user).and_then(|()| tie_to(shim)),
+            None => Ok(rustix::thread::set_no_new_privs(true)?),
+        },
     ];
     rustix::process::umask(Mode::from_raw_mode(0o022));
     for (step, what) in steps.iter().zip(&STEPS[1..]) {
@@ -140,7 +167,8 @@ fn tie_to(shim: &Process) -> io::Result<()> {
 
 fn mount_proc() -> io::Result<()> {
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    if !Path::new("/proc/self").exists() {
+    // By its kind: an image may have anything in there.
+    if rustix::fs::statfs("/proc")?.f_type != rustix::fs::PROC_SUPER_MAGIC {
         return mounts::mount("proc", Path::new("/proc"), flags, "");
     }
     // Made aside, because the machine's has to be seen until then.
@@ -174,8 +202,10 @@ fn make_read_only(path: &Path) -> io::Result<()> {
     Ok(rustix::mount::mount_remount(path, flags, c"")?)
 }
 
-fn drop_groups() -> io::Result<()> {
-    match rustix::thread::set_thread_groups(&[]) {
+fn drop_groups(user: Option<&User>) -> io::Result<()> {
+    let groups = user.map(|user| user.groups.as_slice()).unwrap_or_default();
+    let groups: Vec<Gid> = groups.iter().map(|group| Gid::from_raw(*group)).collect();
+    match rustix::thread::set_thread_groups(&groups) {
         // Refused in a single user's namespace, and there is no other way: the check names them.
         Err(rustix::io::Errno::PERM) => Ok(()),
         other => Ok(other?),
@@ -198,15 +228,21 @@ fn drop_powers() -> io::Result<()> {
     // No more than there is: the server itself may run with less.
     let now = rustix::thread::capabilities(None)?;
     let kept = now.permitted & KEPT;
-    rustix::thread::set_capabilities(
+    Ok(rustix::thread::set_capabilities(
         None,
         CapabilitySets {
             effective: kept,
             permitted: kept,
             inheritable: CapabilitySet::empty(),
         },
-    )?;
-    Ok(rustix::thread::set_no_new_privs(true)?)
+    )?)
+}
+
+/// Whoever is not root has no powers from then on.
+fn become_user(user: &User) -> io::Result<()> {
+    let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
+    rustix::thread::set_thread_res_gid(gid, gid, gid)?;
+    Ok(rustix::thread::set_thread_res_uid(uid, uid, uid)?)
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Jobs as containers of our own making, without any daemon: Linux namespaces and a copy-on-write view
-//! of this machine.
+//! Jobs as containers of our own making, without any daemon: Linux namespaces, and for a root either a
+//! copy-on-write view of this machine or an image's layers, which [`image::ImageStore`] has.
 //!
 //! The executor writes down what to run, starts a shim ([`shim::main`]) and hears from it whether the
 //! job runs. From then on the job directory tells everything ([`order`] lists its files), so that
@@ -13,12 +13,13 @@
 //! [`confine`] and [`groups`] are each a list of system calls.
 //!
 //! Known limits: the network is the machine's, there is no seccomp filter, a job of an ordinary user
-//! keeps that user's groups, and [`Place::Machine`] is the only place.
+//! keeps that user's groups, and images are for root alone.
 
 mod check;
 mod confine;
 mod groups;
 mod holder;
+mod layers;
 mod mounts;
 mod order;
 mod process;
@@ -35,7 +36,8 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use model::AttemptKey;
+use image::{Credential, Held, ImageError, ImageName, ImageStore, ImageStoreSettings};
+use model::{AttemptKey, ImageAuth, ImageSpec};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::spawn_blocking;
@@ -44,7 +46,7 @@ use tokio::time::timeout;
 use crate::{Archive, Check, Executor, ExecutorError, Exit, JobDir, Launch, Limits, Place};
 use groups::Hierarchies;
 use holder::Holder;
-use order::{Files, Order, Reply};
+use order::{Files, ImageOrder, Order, Reply};
 
 /// How long a job may take to start: it takes milliseconds, unless the machine is out of something.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -67,6 +69,8 @@ pub struct NativeSettings {
     pub hidden: Vec<PathBuf>,
     /// For each limit that a launch doesn't state.
     pub limits: Limits,
+    /// Where images are kept.
+    pub images: ImageStoreSettings,
 }
 
 /// Runs jobs on this machine itself.
@@ -74,18 +78,54 @@ pub struct NativeSettings {
 pub struct NativeExecutor {
     settings: NativeSettings,
     hierarchies: Hierarchies,
+    images: ImageStore,
 }
 
 impl NativeExecutor {
     /// An executor of these settings; looks what control groups this machine has.
     pub fn new(settings: NativeSettings) -> Self {
         Self {
+            images: ImageStore::new(settings.images.clone()),
             settings,
             hierarchies: Hierarchies::find(),
         }
     }
 
-    fn order(&self, dir: &JobDir, launch: &Launch) -> Order {
+    /// The job's image, pulled if it is not here.
+    async fn image(
+        &self,
+        dir: &JobDir,
+        spec: &ImageSpec,
+        variables: &[(String, String)],
+    ) -> Result<Held, ExecutorError> {
+        let name = ImageName::parse(&spec.image)?;
+        let credential = match &spec.auth {
+            // Where a variable is not set, as for a fork's pull request, it may be a public image.
+            Some(ImageAuth::Registry { username, password }) => resolved(username, variables)
+                .zip(resolved(password, variables))
+                .map(|(username, password)| Credential { username, password }),
+            Some(ImageAuth::AwsKey { .. } | ImageAuth::AwsRole { .. }) => {
+                return Err(ExecutorError::Rejected(format!(
+                    "image `{}` is to be pulled with an account of AWS, which the native executor can't use \
+                     yet; give it a `username` and a `password`, or use the docker executor",
+                    spec.image
+                )));
+            }
+            None => None,
+        };
+        let say = |line: &str| {
+            // The job tells at its start whether its log can be written.
+            if let Err(error) = dir.note(line) {
+                tracing::warn!(job = %dir.key(), %error, "the log of a job does not take how its image is pulled");
+            }
+        };
+        Ok(self
+            .images
+            .provide(&name, credential.as_ref(), &say)
+            .await?)
+    }
+
+    fn order(&self, dir: &JobDir, launch: &Launch, held: Option<&Held>) -> Order {
         let (asked, default) = (launch.limits, self.settings.limits);
         let limits = Limits {
             memory_bytes: asked.memory_bytes.or(default.memory_bytes),
@@ -104,9 +144,22 @@ impl NativeExecutor {
             namespace: self.settings.namespace.clone(),
             launch: Launch {
                 environment: Vec::new(),
+                place: without_secrets(&launch.place),
                 ..launch.clone()
             },
-            path: search_path(),
+            path: match held {
+                Some(_) => layers::SEARCH_PATH.to_owned(),
+                None => search_path(),
+            },
+            image: held.zip(spec_of(launch)).map(|(held, spec)| ImageOrder {
+                name: spec.image.clone(),
+                layers: held.layers.clone(),
+                user: spec.user.clone().unwrap_or_else(|| held.image.user.clone()),
+                home: variables(held)
+                    .filter(|(name, _)| *name == "HOME")
+                    .map(|(_, home)| home.to_owned())
+                    .last(),
+            }),
             hidden,
             groups: self.hierarchies.plan(dir.key(), &limits),
         }
@@ -172,8 +225,14 @@ impl NativeExecutor {
 
     /// Starts the job; on an error something may be left.
     async fn start(&self, dir: &JobDir, launch: &Launch) -> Result<(), ExecutorError> {
-        let order = self.order(dir, launch);
-        let mut shim = self.spawn(dir, &order, &launch.environment)?;
+        let held = match &launch.place {
+            Place::Container(spec) => Some(self.image(dir, spec, &launch.environment).await?),
+            Place::Machine => None,
+        };
+        let order = self.order(dir, launch, held.as_ref());
+        let environment = environment(launch, held.as_ref());
+        // The layers are held here until the shim holds them.
+        let mut shim = self.spawn(dir, &order, &environment)?;
         let reply = timeout(START_TIMEOUT, reply(&mut shim)).await;
         let what = format!("could not hear from the shim `{}`", self.shim());
         let reply = reply.unwrap_or_else(|_| {
@@ -219,11 +278,7 @@ impl Executor for NativeExecutor {
     fn accepts(&self, place: &Place) -> Result<(), String> {
         match place {
             Place::Machine => check::accept(),
-            Place::Container(image) => Err(format!(
-                "the native executor runs `machine` jobs only, not image `{}`; use the docker executor \
-                 for it",
-                image.image
-            )),
+            Place::Container(_) => check::accept_images(),
         }
     }
 
@@ -296,6 +351,65 @@ impl Executor for NativeExecutor {
     }
 }
 
+fn spec_of(launch: &Launch) -> Option<&ImageSpec> {
+    match &launch.place {
+        Place::Container(spec) => Some(spec),
+        Place::Machine => None,
+    }
+}
+
+/// What a word of `auth` says: itself, or the job's variable that it names (`$NAME`, `${NAME}`).
+fn resolved(word: &str, variables: &[(String, String)]) -> Option<String> {
+    let Some(name) = word.strip_prefix('$') else {
+        return Some(word.to_owned());
+    };
+    let braced = name
+        .strip_prefix('{')
+        .and_then(|name| name.strip_suffix('}'));
+    let name = braced.unwrap_or(name);
+    let found = variables.iter().rev().find(|(known, _)| known == name);
+    found.map(|(_, value)| value.clone())
+}
+
+/// What may be written down about a place for as long as the job runs.
+fn without_secrets(place: &Place) -> Place {
+    match place {
+        Place::Container(spec) => Place::Container(ImageSpec {
+            environment: Vec::new(),
+            auth: None,
+            ..spec.clone()
+        }),
+        Place::Machine => Place::Machine,
+    }
+}
+
+/// An image's own variables.
+fn variables(held: &Held) -> impl Iterator<Item = (&str, &str)> {
+    let pairs = held.image.environment.iter();
+    pairs.filter_map(|pair| pair.split_once('='))
+}
+
+/// All variables, later ones winning: the image's, those of its stanza in the config, the job's.
+fn environment(launch: &Launch, held: Option<&Held>) -> Vec<(String, String)> {
+    let own = held.into_iter().flat_map(variables);
+    let own = own.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let stanza = spec_of(launch)
+        .into_iter()
+        .flat_map(|spec| &spec.environment);
+    own.chain(stanza.chain(&launch.environment).cloned())
+        .collect()
+}
+
+impl From<ImageError> for ExecutorError {
+    fn from(error: ImageError) -> Self {
+        match error {
+            ImageError::Rejected(why) => Self::Rejected(why),
+            ImageError::Unavailable { what, cause } => Self::Unavailable { what, cause },
+            ImageError::Io { path, cause } => Self::Io { path, cause },
+        }
+    }
+}
+
 /// Reads the shim's answer; `None` if it ended without one.
 async fn reply(shim: &mut Child) -> io::Result<Option<Reply>> {
     let Some(out) = shim.stdout.take() else {
@@ -364,6 +478,7 @@ fn clean(files: &Files) -> Result<(), ExecutorError> {
     for path in [
         files.shim(),
         files.init(),
+        files.inside(),
         files.exit(),
         files.exit_draft(),
         files.log(),
@@ -429,4 +544,23 @@ fn held(jobs: &Path, namespace: &str) -> Result<Vec<AttemptKey>, ExecutorError> 
     }
     keys.sort();
     Ok(keys)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_is_written_out_or_named() {
+        let variables = [("A", "1"), ("A", "2")];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        for (word, expected) in [
+            ("me", Some("me")),
+            ("$A", Some("2")),
+            ("${A}", Some("2")),
+            ("$B", None),
+        ] {
+            assert_eq!(resolved(word, &variables).as_deref(), expected, "{word}");
+        }
+    }
 }

@@ -7,6 +7,7 @@
 //!   shim.lock    locked as long as the shim lives
 //!   shim.pid     shim → executor: which process the shim is
 //!   init.pid     shim → executor: which process the job's first one is
+//!   inside.json  shim → helpers: what paths inside mean
 //!   shim.exit    shim → executor: how the job exited
 //!   shim.log     what the shim has to say to the one who looks for a fault
 //!   native/      what the job's root file system is made of
@@ -19,6 +20,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use image::HeldLayer;
 use serde::{Deserialize, Serialize};
 
 use super::groups::Groups;
@@ -31,12 +33,37 @@ pub(super) struct Order {
     pub namespace: String,
     /// What to run, without its variables.
     pub launch: Launch,
-    /// Where the job finds programs: the server's own `PATH`, because the job sees the server's machine.
+    /// Where the job finds programs: the server's own `PATH` where the job sees the server's machine.
     pub path: String,
+    /// What the job's root is made of, where it is not the machine's.
+    #[serde(default)]
+    pub image: Option<ImageOrder>,
     /// What the job must not see, beside what no job sees.
     pub hidden: Vec<PathBuf>,
     /// The control groups to run it in.
     pub groups: Groups,
+}
+
+/// The image that a job runs in.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct ImageOrder {
+    /// Its name, as the job has it.
+    pub name: String,
+    /// Its layers, the topmost first.
+    pub layers: Vec<HeldLayer>,
+    /// The user to be: a name, a number, `user:group`; empty for root.
+    pub user: String,
+    /// The `HOME` of its own variables.
+    pub home: Option<String>,
+}
+
+/// What paths mean inside a job, and whose what is put there is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Inside {
+    pub home: PathBuf,
+    pub working_directory: PathBuf,
+    pub uid: u32,
+    pub gid: u32,
 }
 
 /// The shim's one line.
@@ -89,6 +116,10 @@ impl Files {
         self.dir.join("init.pid")
     }
 
+    pub(super) fn inside(&self) -> PathBuf {
+        self.dir.join("inside.json")
+    }
+
     pub(super) fn exit(&self) -> PathBuf {
         self.dir.join("shim.exit")
     }
@@ -130,6 +161,11 @@ impl Files {
         let variables = read(&path)?;
         fs::remove_file(&path).map_err(|cause| ExecutorError::Io { path, cause })?;
         Ok(variables)
+    }
+
+    /// Reads what paths inside mean, if that is written down.
+    pub(super) fn read_inside(&self) -> Result<Option<Inside>, ExecutorError> {
+        read(&self.inside())
     }
 
     /// Reads how the job exited, if that is written down.

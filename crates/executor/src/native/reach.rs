@@ -17,13 +17,13 @@ use std::process::{ExitStatus, Stdio};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
+use rustix::fs::{Gid, Uid};
 use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdout, Command};
 
-use super::order::Files;
+use super::order::{Files, Inside};
 use super::process::Process;
-use super::root::{self, HOME};
 use super::shim::ShimError;
 use crate::archive::{self, Archive};
 use crate::{ExecutorError, JobDir};
@@ -203,15 +203,22 @@ pub(super) fn main(dir: &JobDir, verb: &OsStr, path: &OsStr) -> Result<u8, ShimE
     };
     let files = Files::of(dir);
     let order = files.read_order()?.ok_or(ShimError::Stray)?;
-    let work = root::resolve(&order.launch.working_directory).map_err(ShimError::Rejected)?;
-    let path = archive::inside(path, Path::new(HOME), &work);
+    let inside = match files.read_inside()? {
+        Some(inside) => inside,
+        // Started by an older version, which ran no images.
+        None => super::shim::machine(&order.launch.working_directory)?,
+    };
+    let path = archive::inside(path, &inside.home, &inside.working_directory);
     let Some(init) = Process::recall(&files.init()).filter(|init| !init.has_ended()) else {
         return Ok(GONE);
     };
     enter(&init).map_err(ShimError::step("enter the job's namespaces"))?;
     let done = match verb {
         Verb::Take => take_here(&path),
-        Verb::Put => put_here(&path).map(|()| true),
+        Verb::Put => {
+            become_user(&inside).map_err(ShimError::step("become the job's user"))?;
+            put_here(&path).map(|()| true)
+        }
     };
     match done {
         Ok(true) => Ok(0),
@@ -234,6 +241,20 @@ fn enter(process: &Process) -> io::Result<()> {
     }
     move_into_thread_name_spaces(process.as_fd(), namespaces)?;
     std::env::set_current_dir("/")
+}
+
+/// Whatever is made from here on belongs to the job's user, wherever it is put.
+fn become_user(inside: &Inside) -> io::Result<()> {
+    if (inside.uid, inside.gid) == (0, 0) {
+        return Ok(());
+    }
+    let (uid, gid) = (Uid::from_raw(inside.uid), Gid::from_raw(inside.gid));
+    let powers = rustix::thread::capabilities(None)?;
+    rustix::thread::set_thread_groups(&[])?;
+    rustix::thread::set_thread_res_gid(gid, gid, Gid::ROOT)?;
+    // Root stays at hand, without which the powers would be gone for good.
+    rustix::thread::set_thread_res_uid(Uid::ROOT, uid, Uid::ROOT)?;
+    Ok(rustix::thread::set_capabilities(None, powers)?)
 }
 
 fn take_here(path: &Path) -> io::Result<bool> {

@@ -122,10 +122,10 @@ pub(super) fn enter(
 }
 
 /// Turns what a configuration says into a path: `~` is the home.
-pub(super) fn resolve(working_directory: &str) -> Result<PathBuf, String> {
+pub(super) fn resolve(working_directory: &str, home: &str) -> Result<PathBuf, String> {
     let path = match working_directory.strip_prefix('~') {
-        Some("") => PathBuf::from(HOME),
-        Some(rest) if rest.starts_with('/') => PathBuf::from(format!("{HOME}{rest}")),
+        Some("") => PathBuf::from(home),
+        Some(rest) if rest.starts_with('/') => PathBuf::from(format!("{home}{rest}")),
         Some(_) | None => PathBuf::from(working_directory),
     };
     // What is ours or the kernel's, with all below it.
@@ -191,7 +191,7 @@ fn keep_system(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-fn devices() -> io::Result<Vec<(&'static str, Tree)>> {
+pub(super) fn devices() -> io::Result<Vec<(&'static str, Tree)>> {
     let mut devices = Vec::new();
     for name in DEVICES {
         match Tree::of(&Path::new("/dev").join(name)) {
@@ -235,7 +235,7 @@ fn hide(scratch: &Path, hidden: &[PathBuf]) -> io::Result<Vec<(PathBuf, Tree)>> 
 
 /// Copies of the files by which names are found. The machine's own may lie where the job can't see
 /// them (`/run/systemd/resolve`), and the job must be free to change them.
-fn files(scratch: &Path, hostname: &str) -> io::Result<Vec<(&'static str, Tree)>> {
+pub(super) fn files(scratch: &Path, hostname: &str) -> io::Result<Vec<(&'static str, Tree)>> {
     let mut files = Vec::new();
     let mut add = |place, name, text: String| {
         let path = scratch.join(name);
@@ -285,9 +285,14 @@ fn lay_over(scratch: &Path) -> io::Result<()> {
 fn overlay(path: &Path, name: &str) -> io::Result<()> {
     let below = path.strip_prefix("/").unwrap_or(path);
     let at = Path::new("root").join(below);
+    overlay_of(&path.to_string_lossy(), path, &at, name)
+}
+
+/// Mounts an overlay over `lower`, as the option has it, with the mode of `model`. The job's changes go to a
+/// folder of that name. The current directory is the scratch folder.
+pub(super) fn overlay_of(lower: &str, model: &Path, at: &Path, name: &str) -> io::Result<()> {
     // No device files: those of the machine's other roots would open its disks to the job.
     let flags = MountFlags::NODEV;
-    let lower = path.to_string_lossy();
     let attempt = |upper: &str, more: &str| {
         let (above, work) = (format!("{upper}/{name}"), format!("overlay/{name}"));
         let work = if upper == "upper" {
@@ -298,9 +303,9 @@ fn overlay(path: &Path, name: &str) -> io::Result<()> {
         fs::create_dir_all(&above)?;
         fs::create_dir_all(&work)?;
         // The upper folder's mode is the one that is seen.
-        fs::set_permissions(&above, fs::metadata(path)?.permissions())?;
+        fs::set_permissions(&above, fs::metadata(model)?.permissions())?;
         let options = format!("lowerdir={lower},upperdir={above},workdir={work}{more}");
-        mounts::mount("overlay", &at, flags, &options)
+        mounts::mount("overlay", at, flags, &options)
     };
     // `volatile` spares the disk every sync of what is thrown away anyway; kernels before 5.10 don't
     // know it. `index` would forbid two jobs over one machine.
@@ -398,7 +403,7 @@ fn settle(place: &Path) -> io::Result<PathBuf> {
 }
 
 /// As in the OCI runtime specification's default file systems and devices.
-fn fill_dev(devices: &[(&str, Tree)], view: View) -> io::Result<()> {
+pub(super) fn fill_dev(devices: &[(&str, Tree)], view: View) -> io::Result<()> {
     let dev = Path::new("/dev");
     fs::create_dir_all(dev)?;
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
@@ -432,7 +437,7 @@ fn fill_dev(devices: &[(&str, Tree)], view: View) -> io::Result<()> {
 }
 
 /// Shows a file where the machine has one, or a link to where one could be.
-fn show_file(place: &Path, tree: &Tree) -> io::Result<()> {
+pub(super) fn show_file(place: &Path, tree: &Tree) -> io::Result<()> {
     if !place.exists() {
         if let (Ok(link), Some(parent)) = (fs::read_link(place), place.parent())
             && let Some(folder) = parent.join(link).parent()
@@ -448,14 +453,14 @@ fn show_file(place: &Path, tree: &Tree) -> io::Result<()> {
     tree.show_at(place)
 }
 
-fn show_work(work: &Tree, at: &Path) -> Result<(), ShimError> {
+pub(super) fn show_work(work: &Tree, at: &Path) -> Result<(), ShimError> {
     fs::create_dir_all(at)
         .and_then(|()| fs::canonicalize(at))
         .and_then(|real| work.show_at(&real))
         .map_err(|cause| {
             let at = at.display();
             ShimError::Rejected(format!(
-                "the working directory `{at}` can't be made on this machine: {cause}"
+                "the working directory `{at}` can't be made: {cause}"
             ))
         })
 }
@@ -466,7 +471,7 @@ mod tests {
 
     #[test]
     fn a_working_directory_is_absolute_or_at_home() {
-        let resolved = |text| resolve(text).map(|path| path.display().to_string());
+        let resolved = |text| resolve(text, HOME).map(|path| path.display().to_string());
         assert_eq!(resolved("~").unwrap(), "/home/circleci");
         assert_eq!(resolved("~/project").unwrap(), "/home/circleci/project");
         assert_eq!(resolved("/opt/x").unwrap(), "/opt/x");

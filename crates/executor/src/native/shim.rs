@@ -27,9 +27,10 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::FdFlags;
 use rustix::thread::UnshareFlags;
 
-use super::confine::{Unconfined, confine};
+use super::confine::{Unconfined, User, confine};
 use super::groups::Doors;
-use super::order::{Files, Order, Reply};
+use super::layers;
+use super::order::{Files, Inside, Order, Reply};
 use super::process::{Process, remember};
 use super::root::{self, HOME, View};
 use crate::{CONTAINER_DIR, ExecutorError, Exit, JobDir, WORK_DIR_VARIABLE};
@@ -119,6 +120,8 @@ struct Held {
     init: Child,
     doors: Arc<Doors>,
     record: Record,
+    /// Nobody removes these while it runs.
+    _layers: Vec<File>,
 }
 
 impl Held {
@@ -182,8 +185,9 @@ fn start(dir: &JobDir) -> Result<Held, ShimError> {
         .map_err(ShimError::step("write down which process the shim is"))?;
     let order = files.read_order()?.ok_or(ShimError::Stray)?;
     let variables = files.take_environment()?.ok_or(ShimError::Stray)?;
-    let working_directory =
-        root::resolve(&order.launch.working_directory).map_err(ShimError::Rejected)?;
+    let asked = &order.launch.working_directory;
+    let layers = order.image.as_ref().map(layers::hold).transpose();
+    let layers = layers.map_err(ShimError::step("hold the image's layers"))?;
     order.groups.move_shim();
     let doors = Arc::new(order.groups.make());
     let record = Record::prepare(dir).map_err(ShimError::step("prepare the job's record"))?;
@@ -193,9 +197,28 @@ fn start(dir: &JobDir) -> Result<Held, ShimError> {
     rustix::system::sethostname(hostname.as_bytes())
         .map_err(io::Error::from)
         .map_err(ShimError::step("name the job's host"))?;
-    root::enter(dir, view, &working_directory, &order.hidden, &hostname)?;
-    let environment = environment(&order, variables, &working_directory);
-    let init = spawn(log, environment, Arc::clone(&doors))?;
+    let (user, inside) = match &order.image {
+        Some(image) => {
+            let (user, inside) = layers::enter(dir, image, asked, &hostname)?;
+            (Some(user), inside)
+        }
+        None => {
+            let inside = machine(asked)?;
+            root::enter(
+                dir,
+                view,
+                &inside.working_directory,
+                &order.hidden,
+                &hostname,
+            )?;
+            (None, inside)
+        }
+    };
+    record
+        .note_inside(&inside)
+        .map_err(ShimError::step("write down what paths mean in the job"))?;
+    let environment = environment(&order, variables, &inside, &hostname);
+    let init = spawn(&order, log, environment, Arc::clone(&doors), user)?;
     remember(&proc, init.id())
         .and_then(|text| record.note_init(&text))
         .map_err(ShimError::step("write down which process the job is"))?;
@@ -203,6 +226,18 @@ fn start(dir: &JobDir) -> Result<Held, ShimError> {
         init,
         doors,
         record,
+        _layers: layers.unwrap_or_default(),
+    })
+}
+
+/// What paths mean in a view of the machine.
+pub(super) fn machine(working_directory: &str) -> Result<Inside, ShimError> {
+    let working_directory = root::resolve(working_directory, HOME).map_err(ShimError::Rejected)?;
+    Ok(Inside {
+        home: HOME.into(),
+        working_directory,
+        uid: 0,
+        gid: 0,
     })
 }
 
@@ -270,22 +305,30 @@ fn open_log(dir: &JobDir) -> io::Result<File> {
 fn environment(
     order: &Order,
     theirs: Vec<(String, String)>,
-    working_directory: &Path,
+    inside: &Inside,
+    hostname: &str,
 ) -> Vec<(String, String)> {
-    let ours = [("HOME", HOME), ("PATH", &order.path)];
+    let home = inside.home.display().to_string();
+    let mut ours = vec![("HOME", home.as_str()), ("PATH", &order.path)];
+    if order.image.is_some() {
+        ours.push(("HOSTNAME", hostname));
+    }
+    let ours = ours.into_iter();
     let ours = ours.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let last = (
         WORK_DIR_VARIABLE.to_owned(),
-        working_directory.display().to_string(),
+        inside.working_directory.display().to_string(),
     );
-    ours.into_iter().chain(theirs).chain([last]).collect()
+    ours.chain(theirs).chain([last]).collect()
 }
 
 /// Starts the job's first process, PID 1 of the new namespace.
 fn spawn(
+    order: &Order,
     log: File,
     environment: Vec<(String, String)>,
     doors: Arc<Doors>,
+    user: Option<User>,
 ) -> Result<Child, ShimError> {
     let shim = Process::open(std::process::id())
         .ok_or(io::Error::from(io::ErrorKind::NotFound))
@@ -303,7 +346,7 @@ fn spawn(
     // SAFETY: what must not be done after `fork` is to rely on other threads of the parent, whose
     // locks nobody would release in the child. The shim has no other thread; `start` has counted.
     unsafe {
-        command.pre_exec(move || confine(&shim, &doors).map_err(Unconfined::encode));
+        command.pre_exec(move || confine(&shim, &doors, user.as_ref()).map_err(Unconfined::encode));
     }
     command.spawn().map_err(|cause| {
         let rejected = |why: &str| ShimError::Rejected(format!("the job's environment {why}"));
@@ -312,8 +355,18 @@ fn spawn(
         } else if cause.kind() == io::ErrorKind::InvalidInput {
             rejected("holds a NUL character")
         } else {
-            let Unconfined { what, cause } = Unconfined::decode(cause);
-            ShimError::Step { what, cause }
+            let unconfined = Unconfined::decode(cause);
+            match &order.image {
+                // It is there: what it needs is not, or it is made for other processors.
+                Some(image) if unconfined.is_start() => ShimError::Rejected(format!(
+                    "the `/bin/sh` of image `{}` can't be started: {}",
+                    image.name, unconfined.cause
+                )),
+                Some(_) | None => ShimError::Step {
+                    what: unconfined.what,
+                    cause: unconfined.cause,
+                },
+            }
         }
     })
 }
@@ -342,11 +395,18 @@ impl Record {
     }
 
     fn note_init(&self, text: &str) -> io::Result<()> {
-        let path = self.files.init();
+        self.note(&self.files.init(), text.as_bytes())
+    }
+
+    fn note_inside(&self, inside: &Inside) -> io::Result<()> {
+        self.note(&self.files.inside(), &serde_json::to_vec(inside)?)
+    }
+
+    fn note(&self, path: &Path, text: &[u8]) -> io::Result<()> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(0o600);
-        let file = rustix::fs::openat(&self.folder, name(&path), flags, mode)?;
-        File::from(file).write_all(text.as_bytes())
+        let file = rustix::fs::openat(&self.folder, name(path), flags, mode)?;
+        File::from(file).write_all(text)
     }
 
     fn write(&self, exit: Exit) -> io::Result<()> {

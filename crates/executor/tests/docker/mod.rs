@@ -16,4 +16,4 @@ mod outages;
 mod podman;
 mod reach;
 mod services;
-mod world;
+pub mod world;

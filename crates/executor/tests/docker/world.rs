@@ -295,7 +295,7 @@ fn unique_uuid() -> String {
 }
 
 /// A root file system with busybox and two users.
-fn busybox() -> Vec<u8> {
+pub fn busybox() -> Vec<u8> {
     let program = fs::read(tests::busybox().unwrap()).unwrap();
     let mut archive = tar::Builder::new(Vec::new());
     let mut file = |path: &str, mode: u32, bytes: &[u8]| {

@@ -8,6 +8,7 @@
 
 mod confinement;
 mod faults;
+mod images;
 mod life;
 mod limits;
 mod reach;

@@ -77,6 +77,7 @@ pub fn settings(jobs: &Path) -> NativeSettings {
         shim: vec![shim().into()],
         hidden: vec!["/usr/share".into(), "/etc/os-release".into()],
         limits: Limits::default(),
+        images: image::ImageStoreSettings::new(jobs.join("images")),
     }
 }
 

@@ -238,6 +238,7 @@ async fn native(settings: &Settings) -> Finding {
         shim,
         hidden: vec![settings.data_dir.value.clone()],
         limits: Limits::default(),
+        images: crate::wiring::images(settings),
     });
     // The trial takes place where jobs would live; folders that it had to make go away again.
     let made: Vec<&Path> = settings

@@ -9,6 +9,7 @@ pub mod configure;
 pub mod context;
 pub mod doctor;
 pub mod hook;
+pub mod image;
 pub mod init;
 pub mod list;
 pub mod logs;

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
-use super::table::{Row, Scope, TABLE};
+use super::table::{self, Row, Scope, TABLE};
 
 /// What was said with flags, by the setting's name.
 #[derive(Clone, Debug, Default)]
@@ -56,6 +56,24 @@ pub struct Running;
 /// What `config` and `orb` add.
 #[derive(Clone, Debug)]
 pub struct Configuring;
+
+/// What `image` adds.
+#[derive(Clone, Debug)]
+pub struct Imaging;
+
+impl Part for Imaging {
+    const GLOBAL: bool = false;
+
+    fn has(row: &Row) -> bool {
+        let of_images = [
+            &table::DATA_DIR,
+            &table::IMAGES,
+            &table::IMAGE_LIMIT,
+            &table::PLAIN_HTTP_REGISTRIES,
+        ];
+        of_images.iter().any(|known| known.name == row.name)
+    }
+}
 
 impl Part for Global {
     const GLOBAL: bool = true;

@@ -23,7 +23,7 @@ use engine::RedundantBranches;
 use forge::{Secret, Token};
 use url::{Host, Url};
 
-pub use flags::{Configuring, Flags, Given, Global, Running, Serving};
+pub use flags::{Configuring, Flags, Given, Global, Imaging, Running, Serving};
 pub use kept::{namespace, secrets_keys, webhook_secret, webhook_secret_path};
 pub use table::Scope;
 pub use value::{AuthChoice, ExecutorChoice, LogFormat};
@@ -115,6 +115,12 @@ pub struct Settings {
     pub orb_store: Sourced<PathBuf>,
     /// Where orbs are fetched from.
     pub orb_registry_url: Sourced<Url>,
+    /// Where images are kept.
+    pub images: Sourced<PathBuf>,
+    /// How much all images may take, in bytes.
+    pub image_limit_bytes: Sourced<u64>,
+    /// Registries that are asked without TLS, if there are any, with commas between them.
+    pub plain_http_registries: Option<Sourced<String>>,
 }
 
 impl Settings {
@@ -308,6 +314,18 @@ impl Settings {
             plain!(FETCH_TIMEOUT, fetch_timeout, span(&self.fetch_timeout)),
             plain!(ORB_STORE, orb_store, self.orb_store.display()),
             plain!(ORB_REGISTRY_URL, orb_registry_url),
+            plain!(IMAGES, images, self.images.display()),
+            plain!(
+                IMAGE_LIMIT,
+                image_limit_bytes,
+                bytesize::ByteSize(self.image_limit_bytes.value)
+            ),
+            maybe(
+                &table::PLAIN_HTTP_REGISTRIES,
+                self.plain_http_registries
+                    .as_ref()
+                    .map(|registries| (registries.value.clone(), &registries.source)),
+            ),
         ]
     }
 }

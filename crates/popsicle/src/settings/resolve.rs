@@ -116,6 +116,11 @@ fn resolve(sources: &Sources<'_>) -> Result<Settings, SettingsError> {
             users_data(sources, &data_dir).join("orbs")
         })?,
         orb_registry_url: sources.value(&table::ORB_REGISTRY_URL, value::http_url)?,
+        images: sources.or(&table::IMAGES, value::path, || {
+            users_data(sources, &data_dir).join("images")
+        })?,
+        image_limit_bytes: sources.value(&table::IMAGE_LIMIT, value::size)?,
+        plain_http_registries: sources.maybe(&table::PLAIN_HTTP_REGISTRIES, value::word)?,
         data_dir,
     };
     let Sourced {

@@ -313,7 +313,7 @@ table! {
         env: &[same("POPSICLE_EXECUTOR")],
         scope: Scope::Jobs,
         value_name: Some("auto|native|docker"),
-        help: "What runs jobs that name an image",
+        help: "What runs jobs that name an image; auto: Docker where it is there, natively where not",
         default: Default::Text("auto"),
     };
     /// Where Docker answers.
@@ -528,6 +528,36 @@ table! {
         value_name: Some("URL"),
         help: "GraphQL API from which `popsicle orb add` fetches",
         default: Default::Text("https://circleci.com/graphql-unstable"),
+    };
+    /// Where images are kept.
+    IMAGES = Row {
+        name: "images",
+        flag: Some("images"),
+        env: &[same("POPSICLE_IMAGES")],
+        scope: Scope::Jobs,
+        value_name: Some("DIR"),
+        help: "Folder of the images that jobs run in without Docker",
+        default: Default::Derived("<data dir>/images; without a data dir ~/.local/share/popsicle/images, but for serve"),
+    };
+    /// How much all images may take.
+    IMAGE_LIMIT = Row {
+        name: "image_limit",
+        flag: Some("image-limit"),
+        env: &[same("POPSICLE_IMAGE_LIMIT")],
+        scope: Scope::Jobs,
+        value_name: Some("SIZE"),
+        help: "How much these images may take together; the least recently used go first",
+        default: Default::Text("20GiB"),
+    };
+    /// Registries without TLS.
+    PLAIN_HTTP_REGISTRIES = Row {
+        name: "plain_http_registries",
+        flag: Some("plain-http-registries"),
+        env: &[same("POPSICLE_PLAIN_HTTP_REGISTRIES")],
+        scope: Scope::Jobs,
+        value_name: Some("HOST:PORT,…"),
+        help: "Registries that are asked without TLS, besides those of this machine",
+        default: Default::Unset,
     };
 }
 

@@ -33,6 +33,7 @@ mod stories {
     mod push;
     mod restart;
     mod secrets;
+    mod services;
     mod sources;
     mod telemetry;
     mod terminal;

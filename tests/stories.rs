@@ -34,6 +34,7 @@ mod stories {
     mod push;
     mod restart;
     mod secrets;
+    mod services;
     mod sources;
     mod telemetry;
     mod terminal;

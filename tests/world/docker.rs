@@ -32,8 +32,8 @@ impl Image {
         let busybox = tests::busybox().expect("the story asked whether there is one");
         fs::copy(busybox, bin.join("busybox")).expect("busybox can be copied");
         for name in [
-            "cat", "cp", "echo", "env", "id", "ls", "mkdir", "mv", "rm", "seq", "sh", "sleep",
-            "true", "usleep",
+            "cat", "cp", "echo", "env", "httpd", "id", "ls", "mkdir", "mv", "rm", "seq", "sh",
+            "sleep", "true", "usleep", "wget",
         ] {
             symlink("busybox", bin.join(name)).expect("the link can be made");
         }

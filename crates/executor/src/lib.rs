@@ -135,7 +135,7 @@ pub trait Executor: Send + Sync + fmt::Debug {
     fn name(&self) -> &'static str;
 
     /// Whether it can run jobs of that kind, and if not, why and what to do about it.
-    fn accepts(&self, place: &Place) -> Result<(), String>;
+    fn accepts(&self, place: &Place, services: &[ImageSpec]) -> Result<(), String>;
 
     /// Starts the container and returns once its first process runs.
     ///

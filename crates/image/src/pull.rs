@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use futures_util::{FutureExt, StreamExt, TryFutureExt, TryStreamExt};
 
-use crate::credential;
 use crate::digest::digits;
 use crate::document::{self, Config, Descriptor, Manifest};
 use crate::lock::{self, if_free};
@@ -93,9 +92,11 @@ impl ImageStore {
     ) -> Result<Held, ImageError> {
         say(&format!("Pulling image {}", name.given()));
         let started = Instant::now();
-        // A helper is a program that is waited for.
-        let (of, given) = (name.clone(), credential.cloned());
-        let auth = blocking(move || Ok(credential::find(&of, given.as_ref()))).await?;
+        let found = match credential {
+            Some(given) => Some(given.clone()),
+            None => Credential::of_this_user(name.registry()).await,
+        };
+        let auth = Credential::auth(found, name.registry());
         let registry = Registry::new(name, auth, &self.settings);
         let (manifest, config, digest) = describe(name, &registry).await?;
         let id = manifest.config(name.given())?.digest.clone();

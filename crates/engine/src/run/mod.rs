@@ -25,7 +25,9 @@ use std::time::Duration;
 
 use executor::{CONTAINER_DIR, Executor, ExecutorError, JobDir, Launch, Place};
 use futures_util::future::BoxFuture;
-use model::{AttemptKey, Failure, Fault, FaultKind, JobEvent, JobSpec, Outcome, RunsIn, StepSpec};
+use model::{
+    AttemptKey, Failure, Fault, FaultKind, ImageSpec, JobEvent, JobSpec, Outcome, RunsIn, StepSpec,
+};
 use store::{Claim, StoreError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -261,7 +263,7 @@ impl Run<'_> {
         let place = self.place()?;
         let mut refusals = Vec::new();
         for executor in executors {
-            match executor.accepts(&place) {
+            match executor.accepts(&place, self.services()) {
                 Ok(()) => {
                     // Before the launch: a server that is killed in the midst of it leaves it to the next
                     // to ask this executor what came of it.
@@ -292,6 +294,14 @@ impl Run<'_> {
             RunsIn::Foreign { .. } => None,
         });
         place.ok_or_else(|| Problem::Start("the job has nothing to run".to_owned()))
+    }
+
+    /// The images of its services.
+    fn services(&self) -> &[ImageSpec] {
+        match self.claim.spec.build().map(|build| &build.runs_in) {
+            Some(RunsIn::Containers(images)) => images.get(1..).unwrap_or_default(),
+            Some(RunsIn::Machine | RunsIn::Foreign { .. }) | None => &[],
+        }
     }
 
     async fn conduct(&self, executor: &Arc<dyn Executor>, begin: Begin) -> Result<Ending, Problem> {

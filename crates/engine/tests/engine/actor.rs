@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use executor::{Archive, Check, Executor, ExecutorError, Exit, JobDir, Launch, Place};
-use model::AttemptKey;
+use model::{AttemptKey, ImageSpec};
 use tokio::sync::watch;
 
 /// What a played container does.
@@ -155,7 +155,7 @@ impl Executor for Actor {
         "actor"
     }
 
-    fn accepts(&self, place: &Place) -> Result<(), String> {
+    fn accepts(&self, place: &Place, _: &[ImageSpec]) -> Result<(), String> {
         match place {
             Place::Machine => Ok(()),
             Place::Container(_) => Err("it plays machines only".to_owned()),

@@ -6,6 +6,7 @@ use bollard::auth::DockerCredentials;
 use bollard::errors::Error;
 use bollard::query_parameters::CreateImageOptionsBuilder;
 use futures_util::StreamExt;
+use image::Credential;
 use model::ImageSpec;
 use oci_spec::distribution::Reference;
 use tokio::time::{Instant, timeout};
@@ -14,7 +15,7 @@ use super::daemon::Daemon;
 use super::locks::Locks;
 use super::progress::{Progress, megabytes};
 use super::trouble::{self, Failure, Trouble};
-use crate::credentials::Credentials;
+use crate::credentials::account;
 use crate::{ExecutorError, JobDir};
 
 /// An image that the daemon has.
@@ -111,7 +112,10 @@ impl Images {
         }
         note(dir, &format!("Pulling image {}", name.given))?;
         let started = Instant::now();
-        let credentials = Credentials::find(spec, &name.registry).await;
+        let credentials = match account(spec) {
+            Some(account) => Some(account),
+            None => Credential::of_this_user(&name.registry).await,
+        };
         let credentials = credentials.map(|found| shown(found, &name.registry));
         let digest = pull(daemon, name, credentials, dir).await?;
         let Some(image) = find(daemon, name).await? else {
@@ -164,10 +168,10 @@ async fn find(daemon: &Daemon, name: &ImageName) -> Result<Option<Image>, Failur
 }
 
 /// Credentials as the daemon wants them.
-fn shown(credentials: Credentials, registry: &str) -> DockerCredentials {
+fn shown(credentials: Credential, registry: &str) -> DockerCredentials {
     let (username, password, identitytoken) = match credentials {
-        Credentials::Account { username, password } => (Some(username), Some(password), None),
-        Credentials::Token(token) => (None, None, Some(token)),
+        Credential::Account { username, password } => (Some(username), Some(password), None),
+        Credential::Token(token) => (None, None, Some(token)),
     };
     DockerCredentials {
         username,

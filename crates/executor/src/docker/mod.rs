@@ -152,7 +152,7 @@ impl Executor for DockerExecutor {
         "docker"
     }
 
-    fn accepts(&self, place: &Place) -> Result<(), String> {
+    fn accepts(&self, place: &Place, _: &[ImageSpec]) -> Result<(), String> {
         match place {
             Place::Container(_) => Ok(()),
             Place::Machine => Err(NO_MACHINES.to_owned()),

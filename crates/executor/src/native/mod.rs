@@ -36,13 +36,14 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use image::{Credential, Held, ImageError, ImageName, ImageStore, ImageStoreSettings};
-use model::{AttemptKey, ImageAuth, ImageSpec};
+use image::{Held, ImageError, ImageName, ImageStore, ImageStoreSettings};
+use model::{AttemptKey, ImageSpec};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
+use crate::credentials::account;
 use crate::{Archive, Check, Executor, ExecutorError, Exit, JobDir, Launch, Limits, Place};
 use groups::Hierarchies;
 use holder::Holder;
@@ -53,6 +54,10 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The longest line that a shim may answer, in bytes.
 const REPLY_LIMIT: u64 = 64 * 1024;
+
+/// Why a job with service containers is left to others: its network is this machine's, where the ports of
+/// two jobs' services would meet.
+const NO_SERVICES: &str = "it has no service containers, since its jobs share the network of this machine; they need Docker or Podman";
 
 /// How the native executor is set up.
 #[derive(Clone, Debug)]
@@ -92,27 +97,8 @@ impl NativeExecutor {
     }
 
     /// The job's image, pulled if it is not here.
-    async fn image(
-        &self,
-        dir: &JobDir,
-        spec: &ImageSpec,
-        variables: &[(String, String)],
-    ) -> Result<Held, ExecutorError> {
+    async fn image(&self, dir: &JobDir, spec: &ImageSpec) -> Result<Held, ExecutorError> {
         let name = ImageName::parse(&spec.image)?;
-        let credential = match &spec.auth {
-            // Where a variable is not set, as for a fork's pull request, it may be a public image.
-            Some(ImageAuth::Registry { username, password }) => resolved(username, variables)
-                .zip(resolved(password, variables))
-                .map(|(username, password)| Credential { username, password }),
-            Some(ImageAuth::AwsKey { .. } | ImageAuth::AwsRole { .. }) => {
-                return Err(ExecutorError::Rejected(format!(
-                    "image `{}` is to be pulled with an account of AWS, which the native executor can't use \
-                     yet; give it a `username` and a `password`, or use the docker executor",
-                    spec.image
-                )));
-            }
-            None => None,
-        };
         let say = |line: &str| {
             // The job tells at its start whether its log can be written.
             if let Err(error) = dir.note(line) {
@@ -121,7 +107,7 @@ impl NativeExecutor {
         };
         Ok(self
             .images
-            .provide(&name, credential.as_ref(), &say)
+            .provide(&name, account(spec).as_ref(), &say)
             .await?)
     }
 
@@ -142,11 +128,7 @@ impl NativeExecutor {
         hidden.push(self.settings.jobs.clone());
         Order {
             namespace: self.settings.namespace.clone(),
-            launch: Launch {
-                environment: Vec::new(),
-                place: without_secrets(&launch.place),
-                ..launch.clone()
-            },
+            launch: without_secrets(launch),
             path: match held {
                 Some(_) => layers::SEARCH_PATH.to_owned(),
                 None => search_path(),
@@ -210,7 +192,7 @@ impl NativeExecutor {
 
     /// Starts the job, and leaves nothing behind on an error.
     async fn try_launch(&self, dir: &JobDir, launch: &Launch) -> Result<(), ExecutorError> {
-        self.accepts(&launch.place)
+        self.accepts(&launch.place, &launch.services)
             .map_err(ExecutorError::Rejected)?;
         // An earlier launch may have been given up at any point.
         self.remove(dir).await?;
@@ -226,7 +208,7 @@ impl NativeExecutor {
     /// Starts the job; on an error something may be left.
     async fn start(&self, dir: &JobDir, launch: &Launch) -> Result<(), ExecutorError> {
         let held = match &launch.place {
-            Place::Container(spec) => Some(self.image(dir, spec, &launch.environment).await?),
+            Place::Container(spec) => Some(self.image(dir, spec).await?),
             Place::Machine => None,
         };
         let order = self.order(dir, launch, held.as_ref());
@@ -275,7 +257,10 @@ impl Executor for NativeExecutor {
         "native"
     }
 
-    fn accepts(&self, place: &Place) -> Result<(), String> {
+    fn accepts(&self, place: &Place, services: &[ImageSpec]) -> Result<(), String> {
+        if !services.is_empty() {
+            return Err(NO_SERVICES.to_owned());
+        }
         match place {
             Place::Machine => check::accept(),
             Place::Container(_) => check::accept_images(),
@@ -358,28 +343,22 @@ fn spec_of(launch: &Launch) -> Option<&ImageSpec> {
     }
 }
 
-/// What a word of `auth` says: itself, or the job's variable that it names (`$NAME`, `${NAME}`).
-fn resolved(word: &str, variables: &[(String, String)]) -> Option<String> {
-    let Some(name) = word.strip_prefix('$') else {
-        return Some(word.to_owned());
-    };
-    let braced = name
-        .strip_prefix('{')
-        .and_then(|name| name.strip_suffix('}'));
-    let name = braced.unwrap_or(name);
-    let found = variables.iter().rev().find(|(known, _)| known == name);
-    found.map(|(_, value)| value.clone())
-}
-
-/// What may be written down about a place for as long as the job runs.
-fn without_secrets(place: &Place) -> Place {
-    match place {
+/// What may be written down about a job for as long as it runs.
+fn without_secrets(launch: &Launch) -> Launch {
+    let place = match &launch.place {
         Place::Container(spec) => Place::Container(ImageSpec {
             environment: Vec::new(),
             auth: None,
             ..spec.clone()
         }),
         Place::Machine => Place::Machine,
+    };
+    Launch {
+        place,
+        services: Vec::new(),
+        working_directory: launch.working_directory.clone(),
+        environment: Vec::new(),
+        limits: launch.limits,
     }
 }
 
@@ -548,19 +527,30 @@ fn held(jobs: &Path, namespace: &str) -> Result<Vec<AttemptKey>, ExecutorError> 
 
 #[cfg(test)]
 mod tests {
+    use model::ImageAuth;
+
     use super::*;
 
     #[test]
-    fn an_account_is_written_out_or_named() {
-        let variables = [("A", "1"), ("A", "2")];
-        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        for (word, expected) in [
-            ("me", Some("me")),
-            ("$A", Some("2")),
-            ("${A}", Some("2")),
-            ("$B", None),
-        ] {
-            assert_eq!(resolved(word, &variables).as_deref(), expected, "{word}");
-        }
+    fn no_secret_is_written_down() {
+        let secret = || ImageSpec {
+            image: "acme/x".into(),
+            environment: vec![("A".into(), "secret".into())],
+            auth: Some(ImageAuth::Registry {
+                username: "me".into(),
+                password: "secret".into(),
+            }),
+            ..ImageSpec::default()
+        };
+        let launch = Launch {
+            place: Place::Container(secret()),
+            services: vec![secret()],
+            working_directory: "~/project".into(),
+            environment: vec![("B".into(), "secret".into())],
+            limits: Limits::default(),
+        };
+        let written = serde_json::to_string(&without_secrets(&launch)).unwrap();
+        assert!(written.contains("acme/x"), "{written}");
+        assert!(!written.contains("secret"), "{written}");
     }
 }

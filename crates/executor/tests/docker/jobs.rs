@@ -151,10 +151,10 @@ async fn what_the_image_lacks_is_named() {
 async fn machines_are_for_another_executor() {
     world(async |world| {
         let executor = world.executor();
-        let reason = executor.accepts(&Place::Machine).unwrap_err();
+        let reason = executor.accepts(&Place::Machine, &[]).unwrap_err();
         assert!(reason.contains("native"), "{reason}");
         let mut job = world.job("");
-        assert_eq!(executor.accepts(&job.launch.place), Ok(()));
+        assert_eq!(executor.accepts(&job.launch.place, &[]), Ok(()));
         job.launch.place = Place::Machine;
         assert_eq!(rejected(job.launch(&executor).await), reason);
     })

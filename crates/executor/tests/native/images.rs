@@ -381,9 +381,24 @@ async fn no_file_keeps_what_is_secret_of_an_image() {
 }
 
 #[tokio::test]
+async fn a_job_with_services_is_left_to_others() {
+    let world = World::new();
+    let accepted = world.executor.accepts(&of(spec()).place, &[spec()]);
+    let why = accepted.unwrap_err();
+    assert!(why.contains("Docker or Podman"), "{why}");
+    let dir = world.job("");
+    let launch = Launch {
+        services: vec![spec()],
+        ..of(spec())
+    };
+    let error = world.executor.launch(&dir, &launch).await.unwrap_err();
+    assert!(matches!(error, ExecutorError::Rejected(_)), "{error}");
+}
+
+#[tokio::test]
 async fn an_ordinary_user_is_told_that_images_are_roots() {
     let world = World::new();
-    let accepted = world.executor.accepts(&of(spec()).place);
+    let accepted = world.executor.accepts(&of(spec()).place, &[]);
     if rootless() {
         let why = accepted.unwrap_err();
         assert!(why.contains("run the server as root"), "{why}");

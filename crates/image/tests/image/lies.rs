@@ -262,7 +262,7 @@ async fn a_private_image_is_pulled_by_whom_it_is_given_to() {
     assert!(matches!(error, ImageError::Rejected(_)), "{error}");
     assert!(error.to_string().contains("private"), "{error}");
     let (username, password) = ("me".to_owned(), "secret".to_owned());
-    let credential = Credential { username, password };
+    let credential = Credential::Account { username, password };
     assert!(!format!("{credential:?}").contains("secret"));
     let name = ImageName::parse(&name).unwrap();
     world

@@ -41,7 +41,7 @@ impl Executor for Processes {
         "processes"
     }
 
-    fn accepts(&self, _place: &Place) -> Result<(), String> {
+    fn accepts(&self, _: &Place, _: &[model::ImageSpec]) -> Result<(), String> {
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use executor::{Archive, Check, Executor, ExecutorError, Exit, JobDir, Launch, Place};
 use fastrand::Rng;
-use model::{AttemptKey, JobUuid};
+use model::{AttemptKey, ImageSpec, JobUuid};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -229,7 +229,7 @@ impl Executor for Troupe {
         "players"
     }
 
-    fn accepts(&self, place: &Place) -> Result<(), String> {
+    fn accepts(&self, place: &Place, _: &[ImageSpec]) -> Result<(), String> {
         match place {
             Place::Machine => Ok(()),
             Place::Container(_) => Err("they play machines only".to_owned()),

@@ -11,6 +11,7 @@ mod borders;
 mod world;
 
 mod stories {
+    mod background;
     mod cancel;
     mod commands;
     mod configs;

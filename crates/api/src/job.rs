@@ -49,7 +49,8 @@ pub struct Step {
     pub exit_code: Option<i32>,
     /// Where its output begins in the job's log, in bytes.
     pub log_start: u64,
-    /// Where its output ends in the job's log, in bytes; none while it runs.
+    /// Where its output ends in the job's log, in bytes; none while it runs. What runs in the background has
+    /// no output there, from its beginning on: `?step=` of the log gives it.
     pub log_end: Option<u64>,
 }
 

@@ -17,9 +17,6 @@ pub(crate) fn refusal(spec: &JobSpec) -> Option<String> {
         ));
     }
     build.steps.iter().find_map(|step| match &step.action {
-        StepAction::Run(run) if run.background => {
-            Some("`background` commands are not supported yet".to_owned())
-        }
         StepAction::AddSshKeys { .. } => Some(not_yet("add_ssh_keys")),
         StepAction::SetupRemoteDocker { .. } => Some(not_yet("setup_remote_docker")),
         StepAction::Run(_)

@@ -7,6 +7,7 @@
 //!     steps.sh    the generated script
 //!     steps/      the users' commands, a file each
 //!     log         all output, with the script's markers
+//!     out.<step>  what a command writes that runs in the background
 //!     answer      a FIFO: the engine's answers to a waiting script
 //!     exit        the script's exit code, written last; or UNHEARD
 //!   …             whatever else the executor keeps there (never seen inside)
@@ -15,6 +16,7 @@
 //! A job may write whatever it likes into `io/` and `work/`, symbolic links too. Whoever reads there
 //! from outside opens with `O_NOFOLLOW` and trusts nothing.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -62,11 +64,7 @@ impl JobDir {
             fs::create_dir(&open)?;
             rustix::fs::chmod(&open, Mode::from_raw_mode(0o777))?;
         }
-        fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(self.log())?;
-        rustix::fs::chmod(self.log(), Mode::from_raw_mode(0o666))?;
+        make_open(&self.log())?;
         rustix::fs::mknodat(
             rustix::fs::CWD,
             self.answer(),
@@ -116,6 +114,34 @@ impl JobDir {
         self.io().join("log")
     }
 
+    /// What a step writes that runs in the background.
+    pub fn output(&self, step: u32) -> PathBuf {
+        self.io().join(format!("{OUTPUT}{step}"))
+    }
+
+    /// Makes that file, open to whoever the job runs as.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn make_output(&self, step: u32) -> io::Result<()> {
+        make_open(&self.output(step))
+    }
+
+    /// The files that [`JobDir::output`] names and that are there.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn outputs(&self) -> io::Result<Vec<PathBuf>> {
+        let mut outputs = Vec::new();
+        for entry in fs::read_dir(self.io())? {
+            let entry = entry?;
+            if is_output(&entry.file_name()) && entry.file_type()?.is_file() {
+                outputs.push(entry.path());
+            }
+        }
+        Ok(outputs)
+    }
+
     /// The FIFO of the engine's answers.
     pub fn answer(&self) -> PathBuf {
         self.io().join("answer")
@@ -139,6 +165,14 @@ impl JobDir {
             if is_tree || entry.path() == self.work() {
                 delete_all(&entry.path())?;
             }
+        }
+        for output in self.outputs()? {
+            let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+            fs::OpenOptions::new()
+                .write(true)
+                .custom_flags(flags.bits().cast_signed())
+                .open(output)?
+                .set_len(0)?;
         }
         self.open_log(fs::OpenOptions::new().write(true))?
             .set_len(0)
@@ -194,6 +228,24 @@ impl JobDir {
         let text = std::str::from_utf8(&bytes[..read]).ok()?;
         Some(text.trim().to_owned())
     }
+}
+
+/// What the names of the files begin with that commands in the background write to.
+const OUTPUT: &str = "out.";
+
+/// Whether a file of that name is one of these: the job may have made others.
+fn is_output(name: &OsStr) -> bool {
+    let step = name.to_str().and_then(|name| name.strip_prefix(OUTPUT));
+    step.is_some_and(|step| step.parse::<u32>().is_ok())
+}
+
+/// Makes an empty file that anybody may write to, whatever our own umask.
+fn make_open(path: &Path) -> io::Result<()> {
+    fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(path)?;
+    Ok(rustix::fs::chmod(path, Mode::from_raw_mode(0o666))?)
 }
 
 fn delete_all(folder: &Path) -> io::Result<()> {
@@ -269,7 +321,15 @@ mod tests {
         fs::create_dir(dir.path().join("tree.1")).unwrap();
         fs::write(dir.exit(), "3\n").unwrap();
         dir.note("much").unwrap();
+        dir.make_output(2).unwrap();
+        fs::write(dir.output(2), "much").unwrap();
+        // What the job made of that name is not written through.
+        let outside = root.path().join("outside");
+        fs::write(&outside, "kept").unwrap();
+        std::os::unix::fs::symlink(&outside, dir.output(3)).unwrap();
         dir.shed().unwrap();
+        assert_eq!(fs::metadata(dir.output(2)).unwrap().len(), 0);
+        assert_eq!(fs::read_to_string(outside).unwrap(), "kept");
         assert!(!dir.work().exists() && !dir.path().join("tree.1").exists());
         assert_eq!(fs::metadata(dir.log()).unwrap().len(), 0);
         assert_eq!(dir.exit_code(), Some(3));

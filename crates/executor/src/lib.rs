@@ -151,7 +151,8 @@ pub trait Executor: Send + Sync + fmt::Debug {
     /// the other kinds for faults of ours. Nothing is left behind after an error.
     async fn launch(&self, dir: &JobDir, launch: &Launch) -> Result<(), ExecutorError>;
 
-    /// Waits until the container has exited, and tells how. All output is in the log by then.
+    /// Waits until the container has exited, and tells how. All output is in the log by then, and what its
+    /// script wrote to the files of [`JobDir::outputs`] is there.
     ///
     /// # Errors
     /// [`ExecutorError::Vanished`] where there is no such container and no trace of how it ended.

@@ -422,6 +422,13 @@ impl Plan {
     }
 }
 
+impl StepSpec {
+    /// Whether the next step begins at once, and this one goes on beside it.
+    pub fn is_behind(&self) -> bool {
+        matches!(&self.action, StepAction::Run(run) if run.background)
+    }
+}
+
 impl JobSpec {
     /// What it runs; none for a job that runs nothing.
     pub fn build(&self) -> Option<&BuildSpec> {

@@ -16,10 +16,12 @@ pub struct Step {
     pub name: String,
     /// How far it is.
     pub state: StepState,
-    /// Where its output begins in the attempt's log, in bytes.
+    /// Where its output begins in the attempt's log, in bytes; of one that runs in the background, where it
+    /// began.
     pub log_start: u64,
-    /// Where its output ends, in bytes. None while it runs, and if it was cut off by its attempt's end:
-    /// its output then goes to the log's end.
+    /// Where its output ends, in bytes: at once for one that runs in the background, whose output has a log
+    /// of its own. None while it runs, and if it was cut off by its attempt's end: its output then goes to
+    /// the log's end.
     pub log_end: Option<u64>,
 }
 

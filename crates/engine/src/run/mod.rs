@@ -3,6 +3,7 @@
 //! A future here may be dropped at any point: that is how the server stops. The container goes on, and
 //! the next server takes the attempt up where its stored log ends.
 
+mod behind;
 mod coroutine;
 mod environment;
 mod given;
@@ -39,6 +40,7 @@ use crate::logs::{Nonce, Output, Pumped};
 use crate::persist::{Patience, persist};
 use crate::secrets::{Grant, NoGrant};
 use crate::support;
+use behind::Behind;
 use coroutine::{Answer, Asked};
 use images::Images;
 use progress::Progress;
@@ -318,7 +320,7 @@ impl Run<'_> {
         };
         let (job, attempt) = (&self.claim.job, self.dir.key().attempt);
         let limit = self.shared.settings.log_limit_bytes;
-        let mut output = self.open_output(nonce, attempt, limit).await?;
+        let (mut output, mut behind) = self.open_output(nonce, attempt, limit).await?;
         let mut progress = Progress::new(self.shared, self.claim, attempt, begin).await?;
 
         // What is polled here beside the handlers below must never wait for the store: a handler that
@@ -355,6 +357,12 @@ impl Run<'_> {
                     match taken {
                         Ok(taken) => taken.is_too_much().then_some(Stopping::LogTooLong),
                         Err(error) => Some(Stopping::Fault(error)),
+                    }
+                }
+                pumped = behind.next(|| self.shared.world.now()), if !matches!(stopping, Some(Stopping::Fault(_))) => {
+                    match pumped {
+                        Ok(pumped) => pumped.is_too_much().then_some(Stopping::LogTooLong),
+                        Err(error) => Some(Stopping::Fault(error.into())),
                     }
                 }
                 step = silence.over(progress.talking()), if stopping.is_none() => {
@@ -449,6 +457,9 @@ impl Run<'_> {
                 break;
             }
             fresh = true;
+        }
+        if behind.finish().await? {
+            stopping.get_or_insert(Stopping::LogTooLong);
         }
         let size = output.finish().await?;
         self.shared.feed.grew(
@@ -594,17 +605,32 @@ impl Run<'_> {
         limit::left(self.time_limit(), &self.claim.job.state, now)
     }
 
-    /// Goes on with the stored log where it ends.
-    async fn open_output(&self, nonce: Nonce, attempt: u32, limit: u64) -> Result<Output, Problem> {
+    /// Goes on with the stored logs where they end.
+    async fn open_output(
+        &self,
+        nonce: Nonce,
+        attempt: u32,
+        limit: u64,
+    ) -> Result<(Output, Behind), Problem> {
         let (logs, raw) = (self.shared.logs.clone(), self.dir.log());
         let (pipeline, job) = (self.claim.job.pipeline, self.claim.job.id);
         let (secrets, dir) = (self.shared.secrets.clone(), self.dir.clone());
+        let no_marker = Nonce::new(self.shared.world.uuid());
+        let steps: Vec<u32> = behind::steps(&self.claim.spec).collect();
         let opened = tokio::task::spawn_blocking(move || {
-            let masks = given::masks(&secrets, &dir).map_err(|why| {
-                Problem::Secrets(format!("the job's log can't be masked any more: {why}"))
-            })?;
+            let masks = || {
+                given::masks(&secrets, &dir).map_err(|why| {
+                    Problem::Secrets(format!("the job's log can't be masked any more: {why}"))
+                })
+            };
+            let mut behind = Behind::default();
+            for step in steps {
+                let writer = logs.step_writer(pipeline, job, attempt, step)?;
+                behind.add((&dir, step), &no_marker, masks()?, writer, limit)?;
+            }
             let writer = logs.writer(pipeline, job, attempt)?;
-            Ok(Output::open(&raw, &nonce, masks, writer, limit)?)
+            let output = Output::open(&raw, &nonce, masks()?, writer, limit)?;
+            Ok((output, behind))
         });
         opened
             .await
@@ -699,6 +725,9 @@ fn lay_out_dir(dir: &JobDir, spec: &JobSpec, nonce: &Nonce) -> io::Result<()> {
     let script = script::generate(spec, nonce, CONTAINER_DIR);
     std::fs::write(dir.path().join("nonce"), nonce.to_string())?;
     write_readable(&dir.script(), &script.text)?;
+    for step in behind::steps(spec) {
+        dir.make_output(step)?;
+    }
     for (index, command) in script.commands {
         write_readable(&dir.io().join("steps").join(index.to_string()), &command)?;
     }

@@ -106,7 +106,9 @@ impl<'a> Progress<'a> {
                 // After a crash it is read again, and has its time already.
                 let began = self.running.entry(index).or_insert((now, placed.offset));
                 let (since, start) = *began;
-                change(index, StepState::Running { since }, start, None)
+                // What a command in the background writes is not in this log.
+                let end = self.is_behind(index).then_some(start);
+                change(index, StepState::Running { since }, start, end)
             }
             Marker::End(index, exit_code) => {
                 let (since, start) = *self.running.get(&index)?;
@@ -115,7 +117,12 @@ impl<'a> Progress<'a> {
                     at: now,
                     exit_code,
                 };
-                let change = change(index, state, start, Some(placed.offset))?;
+                let end = if self.is_behind(index) {
+                    start
+                } else {
+                    placed.offset
+                };
+                let change = change(index, state, start, Some(end))?;
                 self.running.remove(&index);
                 self.waiting = self.waiting.filter(|waiting| *waiting != index);
                 self.fail(index, exit_code);
@@ -138,11 +145,16 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// The command that runs, if one does, and how long nothing may be heard of it.
+    /// The command that runs in the foreground, if one does, and how long nothing may be heard of it.
     pub(crate) fn talking(&self) -> Option<(u32, Duration)> {
-        let (index, _) = self.running.last_key_value()?;
-        let step = step_of(&self.claim.spec, *index)?;
-        silence::command(step).map(|run| (*index, silence::patience(run)))
+        let mut running = self.running.keys().rev();
+        let index = *running.find(|index| !self.is_behind(**index))?;
+        let step = step_of(&self.claim.spec, index)?;
+        silence::command(step).map(|run| (index, silence::patience(run)))
+    }
+
+    fn is_behind(&self, index: u32) -> bool {
+        step_of(&self.claim.spec, index).is_some_and(StepSpec::is_behind)
     }
 
     /// That step is ended because it wrote nothing for too long.
@@ -194,7 +206,8 @@ impl<'a> Progress<'a> {
     }
 
     fn fail(&mut self, index: u32, exit_code: i32) {
-        if exit_code != 0 && self.failed.is_none() {
+        // What runs in the background fails alone.
+        if exit_code != 0 && self.failed.is_none() && !self.is_behind(index) {
             self.failed = Some((index, exit_code));
         }
     }

@@ -79,9 +79,19 @@ export BASH_ENV
 failed=0
 stopping=
 silent=
+# Whether that was said before there was a child to hear it.
+early=
 child=
 pause=
+# What runs in the background: `<step>:<process>`, each.
+behind=
+
 leave() {{
+  for one in $behind; do
+    kill -s KILL -- "-${{one#*:}}" 2>/dev/null || kill -s KILL "${{one#*:}}" 2>/dev/null
+    # It did what it is there for, to the end. If it ended by itself it has said so.
+    [ -n "$stopping" ] || say "end;${{one%%:*}};0"
+  done
   # Whoever stopped us knows why, and this is no end that the job came to.
   [ -z "$stopping" ] || exit 143
   note "$failed"
@@ -93,8 +103,8 @@ stop() {{
   stopping=1
   if [ "$$" = 1 ]; then
     kill -TERM -1 2>/dev/null
-  elif [ -n "$child$pause" ]; then
-    kill -TERM $child $pause 2>/dev/null
+  else
+    for one in $child $pause $behind; do kill -TERM "${{one#*:}}" 2>/dev/null; done
   fi
 }}
 trap stop TERM INT
@@ -102,7 +112,7 @@ trap stop TERM INT
 # The engine's word that the step that runs has written nothing for too long; said again, what was a
 # request is an order.
 silence() {{
-  [ -n "$child" ] || return
+  if [ -z "$child" ]; then early=1; return; fi
   if [ -z "$silent" ]; then silent=TERM; else silent=KILL; fi
   kill -s "$silent" -- "-$child" 2>/dev/null || kill -s "$silent" "$child" 2>/dev/null
 }}
@@ -111,6 +121,7 @@ trap silence USR1
 # Whether step $1, which runs $2, has its turn.
 begin() {{
   [ -z "$stopping" ] || leave
+  early=
   case $2/$failed in
     always/* | on_success/0 | on_fail/[!0]*) say "start;$1" ;;
     *) say "skip;$1"; return 1 ;;
@@ -120,6 +131,7 @@ begin() {{
 # Waits for the child; a signal interrupts a wait. $1 is what to say if it was silent for too long.
 await() {{
   code=0
+  if [ -n "$early" ]; then early=; silence; fi
   # Bash has something to say of each child that a signal ends.
   {{
     wait "$child" || code=$?
@@ -195,7 +207,11 @@ fn add_step(script: &mut Script, index: u32, step: &StepSpec, job_shell: Option<
     let body = match &step.action {
         StepAction::Run(run) => {
             script.commands.push((index, run.command.clone()));
-            run_body(index, &step.name, run, job_shell)
+            if run.background {
+                behind_body(index, run, job_shell)
+            } else {
+                run_body(index, &step.name, run, job_shell)
+            }
         }
         StepAction::Checkout { path } => checkout_body(index, path.as_deref()),
         StepAction::RestoreCache { .. }
@@ -214,6 +230,35 @@ fn add_step(script: &mut Script, index: u32, step: &StepSpec, job_shell: Option<
 }
 
 fn run_body(index: u32, name: &str, run: &RunStep, job_shell: Option<&str>) -> String {
+    let command = command(index, run, job_shell);
+    let silent = quote(&format!("error: {}", silence::failure(index, name, run)));
+    let once = format!("  {command} </dev/null 9<&- &\n  child=$!\n  await {silent}\n");
+    format!("{}  close {index} \"$code\"\n", tries(run, &once))
+}
+
+/// Runs in the background, in a process that outlives what the command does to itself, with all that it
+/// writes going to a file of its own: only how it ended is said in the stream of the others.
+fn behind_body(index: u32, run: &RunStep, job_shell: Option<&str>) -> String {
+    let command = command(index, run, job_shell);
+    let once = format!("  code=0\n  {command} >&7 2>&1 7>&- 8>&- || code=$?\n");
+    let tries = tries(run, &once);
+    format!(
+        r#"  (
+  # Caught, and so not ignored by the command; its end is waited for.
+  trap : TERM INT USR1
+  behind=
+  exec 7>>"$dir/out.{index}" 8>&1 >/dev/null 2>&1
+{tries}  say "end;{index};$code" >&8
+  ) </dev/null 9<&- &
+  behind="$behind {index}:$!"
+  # Bash has something to say of each child that a signal ends.
+  [ -z "$BASH_VERSION" ] || disown "$!"
+"#
+    )
+}
+
+/// The command as a subshell that it replaces.
+fn command(index: u32, run: &RunStep, job_shell: Option<&str>) -> String {
     let place = directory(run.working_directory.as_deref());
     let mut exports = String::new();
     for (name, value) in &run.environment {
@@ -232,20 +277,21 @@ fn run_body(index: u32, name: &str, run: &RunStep, job_shell: Option<&str>) -> S
             }
         }
     };
-    let silent = quote(&format!("error: {}", silence::failure(index, name, run)));
-    let once = format!(
-        "  (\n    trap - TERM INT USR1\n    cd {place} || exit 1\n{exports}    {shell}\n  ) </dev/null 9<&- &\n  child=$!\n  await {silent}\n"
-    );
-    let all = match run.max_auto_reruns {
-        0 => once,
+    format!("(\n    trap - TERM INT USR1\n    cd {place} || exit 1\n{exports}    {shell}\n  )")
+}
+
+/// The lines that run it `once`, until it does not fail or may not be run again.
+fn tries(run: &RunStep, once: &str) -> String {
+    match run.max_auto_reruns {
+        0 => once.to_owned(),
         reruns => {
             let delay = run.auto_rerun_delay_ms.div_ceil(1000);
+            let to = if run.background { " >&7" } else { "" };
             format!(
-                "  tries=0\n  while\n{once}  again \"$tries\" {reruns} {delay}\n  do\n    tries=$((tries + 1))\n  done\n"
+                "  tries=0\n  while\n{once}  again \"$tries\" {reruns} {delay}{to}\n  do\n    tries=$((tries + 1))\n  done\n"
             )
         }
-    };
-    format!("{all}  close {index} \"$code\"\n")
+    }
 }
 
 /// Whether that is `-c`, alone or after other short options: `-ec`.

@@ -5,6 +5,7 @@ use std::fs::{self, Metadata};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::time::Duration;
 
 use bollard::errors::Error;
@@ -193,6 +194,55 @@ pub(super) async fn fetch_exit(
         .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
         .open(dir.exit())?
         .write_all(&code)?;
+    Ok(())
+}
+
+/// Appends to the files of commands in the background what they have in the container and not here.
+pub(super) async fn fetch_outputs(
+    daemon: &Daemon,
+    container: &str,
+    dir: &JobDir,
+) -> Result<(), Error> {
+    for output in dir.outputs()? {
+        let name = output.file_name().unwrap_or_default().to_string_lossy();
+        let options = DownloadFromContainerOptionsBuilder::default()
+            .path(&format!("{}/{name}", crate::CONTAINER_DIR))
+            .build();
+        let mut chunks = daemon
+            .docker
+            .download_from_container(container, Some(options))
+            .boxed()
+            .peekable();
+        match Pin::new(&mut chunks).peek().await {
+            // The job removed it.
+            Some(Err(error)) if Trouble::of(error) == Trouble::Missing => continue,
+            Some(_) | None => {}
+        }
+        let archive = archive::reading(chunks.map(|chunk| chunk.map_err(io::Error::other)).boxed());
+        tokio::task::spawn_blocking(move || append_rest(archive, &output))
+            .await
+            .map_err(io::Error::from)??;
+    }
+    Ok(())
+}
+
+/// Appends to a file of ours what the first file of an archive has more.
+fn append_rest(archive: impl Read, to: &Path) -> io::Result<()> {
+    let mut archive = tar::Archive::new(archive);
+    let Some(entry) = archive.entries()?.next() else {
+        return Ok(());
+    };
+    let mut entry = entry?;
+    if !entry.header().entry_type().is_file() {
+        return Ok(());
+    }
+    let mut to = fs::OpenOptions::new()
+        .append(true)
+        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+        .open(to)?;
+    let there = to.metadata()?.len();
+    io::copy(&mut (&mut entry).take(there), &mut io::sink())?;
+    io::copy(&mut entry, &mut to)?;
     Ok(())
 }
 

@@ -268,6 +268,11 @@ impl Shared {
                 .map_err(|error| {
                     trouble::unavailable("could not read how the job's script ended", &error)
                 })?;
+            copy::fetch_outputs(daemon, &container, dir)
+                .await
+                .map_err(|error| {
+                    trouble::unavailable("could not read what ran in the background", &error)
+                })?;
         }
         Ok(ended)
     }

@@ -34,6 +34,30 @@ async fn output_and_exit_come_back() {
 }
 
 #[tokio::test]
+async fn what_runs_in_the_background_comes_back_too() {
+    world(async |world| {
+        let job = world.job(
+            "{ seq 1 100000; printf '\\377\\0end'; } >>/.popsicle/out.3; rm /.popsicle/out.4; \
+             rm /.popsicle/out.5; ln -s /etc/passwd /.popsicle/out.5",
+        );
+        for step in [3, 4, 5] {
+            job.dir.make_output(step).unwrap();
+        }
+        let executor = copying(world);
+        assert_eq!(job.run(&executor).await, Exit::Code(0));
+        let mut expected: Vec<u8> = (1..=100_000).fold(Vec::new(), |mut text, number| {
+            text.extend_from_slice(format!("{number}\n").as_bytes());
+            text
+        });
+        expected.extend_from_slice(b"\xff\0end");
+        assert!(fs::read(job.dir.output(3)).unwrap() == expected);
+        assert_eq!(fs::read(job.dir.output(4)).unwrap(), b"");
+        assert_eq!(fs::read(job.dir.output(5)).unwrap(), b"");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn much_output_comes_back_whole() {
     world(async |world| {
         let job = world.job("seq 1 100000");

@@ -81,13 +81,12 @@ async fn part(
         ));
     }
     let attempt = attempt(job, query.attempt)?;
-    let (reader, length) = match open(engine, job, attempt).await? {
-        Some((reader, length)) => (Some(reader), length),
-        None => (None, 0),
-    };
-    let mut chosen = match query.step {
-        Some(step) => step_range(engine, job, attempt, step, length).await?,
-        None => 0..length,
+    let (reader, mut chosen) = match query.step {
+        Some(step) => of_step(engine, job, attempt, step).await?,
+        None => match open(engine, job, attempt).await? {
+            Some((reader, length)) => (Some(reader), 0..length),
+            None => (None, 0..0),
+        },
     };
     if let (Some(lines), Some(reader)) = (query.tail, &reader) {
         chosen.start = tail(reader, chosen.clone(), lines).await?;
@@ -173,14 +172,13 @@ pub(crate) async fn last_lines(
     Ok(blocking(move || reader.read_at(start, CHUNK)).await?)
 }
 
-/// The bytes of a step.
-async fn step_range(
+/// What a step wrote: its part of the attempt's log, or all of its own if it runs in the background.
+async fn of_step(
     engine: &Engine,
     job: &Job,
     attempt: u32,
     step: u32,
-    length: u64,
-) -> Result<Range<u64>, ApiError> {
+) -> Result<(Option<Arc<LogReader>>, Range<u64>), ApiError> {
     let steps = engine.store().steps(job.id, attempt).await?;
     let step = steps
         .into_iter()
@@ -191,8 +189,21 @@ async fn step_range(
                 job.name
             ))
         })?;
+    let (logs, pipeline, id) = (engine.logs().clone(), job.pipeline, job.id);
+    let own = blocking(move || {
+        let reader = logs.step_reader(pipeline, id, attempt, step.index)?;
+        let with_length = |reader: LogReader| Ok((reader.len()?, Arc::new(reader)));
+        reader.map(with_length).transpose()
+    });
+    if let Some((length, reader)) = own.await? {
+        return Ok((Some(reader), 0..length));
+    }
+    let (reader, length) = match open(engine, job, attempt).await? {
+        Some((reader, length)) => (Some(reader), length),
+        None => (None, 0),
+    };
     let end = step.log_end.unwrap_or(length).min(length);
-    Ok(step.log_start.min(end)..end)
+    Ok((reader, step.log_start.min(end)..end))
 }
 
 /// Where the last lines of a range begin, counted from its end, so that it costs no more than they

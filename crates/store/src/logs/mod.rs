@@ -6,6 +6,9 @@
 //! without reading the log; the second lets a writer go on after a crash with nothing lost and nothing
 //! twice.
 //!
+//! A step that runs in the background has a log of its own, `<job>.<attempt>.<step>.log`: what it writes
+//! comes between what others do.
+//!
 //! Plain file I/O that blocks; call it from a thread that may.
 
 mod index;
@@ -48,7 +51,21 @@ impl Logs {
     /// # Errors
     /// Where its files can't be made or read.
     pub fn writer(&self, pipeline: PipelineId, job: JobId, attempt: u32) -> Result<LogWriter> {
-        LogWriter::open(self.paths(pipeline, job, attempt))
+        LogWriter::open(self.paths(pipeline, &name(job, attempt)))
+    }
+
+    /// The same for the log of a step that runs in the background.
+    ///
+    /// # Errors
+    /// Where its files can't be made or read.
+    pub fn step_writer(
+        &self,
+        pipeline: PipelineId,
+        job: JobId,
+        attempt: u32,
+        step: u32,
+    ) -> Result<LogWriter> {
+        LogWriter::open(self.paths(pipeline, &step_name(job, attempt, step)))
     }
 
     /// Reads an attempt's log, even while it is written.
@@ -56,10 +73,25 @@ impl Logs {
     /// # Errors
     /// [`StoreError::NotFound`] where nothing was written yet, or nothing ever will be.
     pub fn reader(&self, pipeline: PipelineId, job: JobId, attempt: u32) -> Result<LogReader> {
-        let paths = self.paths(pipeline, job, attempt);
+        let paths = self.paths(pipeline, &name(job, attempt));
         LogReader::open(&paths)?.ok_or_else(|| {
             StoreError::not_found("log", &format!("of attempt {attempt} of job {job}"))
         })
+    }
+
+    /// Reads the log of a step that ran in the background, even while it is written; none if the step has
+    /// none of its own.
+    ///
+    /// # Errors
+    /// Where its files can't be opened.
+    pub fn step_reader(
+        &self,
+        pipeline: PipelineId,
+        job: JobId,
+        attempt: u32,
+        step: u32,
+    ) -> Result<Option<LogReader>> {
+        LogReader::open(&self.paths(pipeline, &step_name(job, attempt, step)))
     }
 
     /// Removes all logs of a pipeline; none to be there is well too.
@@ -80,14 +112,22 @@ impl Logs {
         self.root.join(pipeline.to_string())
     }
 
-    fn paths(&self, pipeline: PipelineId, job: JobId, attempt: u32) -> Paths {
+    fn paths(&self, pipeline: PipelineId, name: &str) -> Paths {
         let folder = self.folder(pipeline);
-        let file = |extension| folder.join(format!("{job}.{attempt}.{extension}"));
+        let file = |extension| folder.join(format!("{name}.{extension}"));
         Paths {
             text: file("log"),
             index: file("idx"),
         }
     }
+}
+
+fn name(job: JobId, attempt: u32) -> String {
+    format!("{job}.{attempt}")
+}
+
+fn step_name(job: JobId, attempt: u32, step: u32) -> String {
+    format!("{job}.{attempt}.{step}")
 }
 
 /// Names the file in an error.

@@ -486,3 +486,82 @@ fn a_signal_stops_the_step_and_no_other_starts() {
     assert_eq!(child.wait().unwrap().code(), Some(143));
     assert_eq!(exit_file(dir.path()), "");
 }
+
+fn behind(command: &str) -> StepSpec {
+    let mut step = step(command);
+    if let StepAction::Run(run) = &mut step.action {
+        run.background = true;
+    }
+    step
+}
+
+/// Runs a job's script with that shell, its output going to a file that its steps can read: that output
+/// with markers as `<…>`, the exit code, and its folder.
+fn run_into_file(shell: &[&str], spec: &JobSpec) -> (String, Option<i32>, tempfile::TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    write(spec, dir.path());
+    let log = dir.path().join("log");
+    let file = std::fs::File::create(&log).unwrap();
+    let mut command = command(shell, dir.path());
+    let code = command.stdout(file).status().unwrap().code();
+    let text = std::fs::read_to_string(log).unwrap();
+    let text = text.replace(&format!("\x1b]7770;{};", "0".repeat(32)), "<");
+    (text.replace("\x07\n", ">"), code, dir)
+}
+
+#[test]
+fn what_runs_in_the_background_is_not_waited_for_and_fails_alone() {
+    let until_told = "case $(cat ~/log) in *'end;0;3'*) ! : ;; esac";
+    let steps = vec![
+        behind("echo started; until [ -e ~/go ]; do sleep 0.01; done; echo went >&2; exit 3"),
+        step(&format!(
+            ": >~/go; while {until_told}; do sleep 0.01; done; echo seen"
+        )),
+        step("echo after"),
+    ];
+    for shell in [&["bash"][..], &["dash"], &["busybox", "sh"]] {
+        if Command::new(shell[0]).arg("-c").arg(":").output().is_err() {
+            ::tests::skip(&format!("no {}", shell[0]));
+            continue;
+        }
+        let (text, code, dir) = run_into_file(shell, &job(steps.clone()));
+        assert_eq!(
+            text, "<start;0><start;1><end;0;3>seen\n<end;1;0><start;2>after\n<end;2;0><end;0;0>",
+            "{shell:?}"
+        );
+        assert_eq!(code, Some(0), "{shell:?}");
+        let output = std::fs::read_to_string(dir.path().join("out.0")).unwrap();
+        assert_eq!(output, "started\nwent\n", "{shell:?}");
+    }
+}
+
+#[test]
+fn what_runs_in_the_background_ends_with_the_job() {
+    // It does to itself what a step may, and is run again as one.
+    let mut all = behind("echo x; [ $(cat ~/out.0 | wc -l) -gt 3 ] || kill 0; sleep 600");
+    if let StepAction::Run(run) = &mut all.action {
+        run.max_auto_reruns = 1;
+    }
+    let steps = vec![
+        all,
+        behind("echo $$ >~/pid; trap : TERM; echo up; while :; do sleep 1; done"),
+        step(
+            "until [ -s ~/pid ]; do sleep 0.01; done; until [ \"$(cat ~/out.0 | wc -l)\" -gt 3 ]; do sleep 0.01; done; exit 4",
+        ),
+    ];
+    let (text, code, dir) = run_into_file(&["sh"], &job(steps));
+    assert_eq!(
+        text,
+        "<start;0><start;1><start;2><end;2;4><end;0;0><end;1;0>"
+    );
+    assert_eq!(code, Some(4));
+    let output = std::fs::read_to_string(dir.path().join("out.0")).unwrap();
+    assert_eq!(output, "x\n\nexit code 143: running it again (1 of 1)\nx\n");
+    let pid = std::fs::read_to_string(dir.path().join("pid")).unwrap();
+    let alive = || std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while alive().is_ok_and(|stat| !stat.contains(") Z ")) {
+        assert!(std::time::Instant::now() < deadline, "it goes on");
+        std::thread::yield_now();
+    }
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use engine::Engine;
 use indicatif::{ProgressBar, ProgressStyle};
-use model::{Event, EventBody, JobId, Status, StepState};
+use model::{Event, EventBody, JobId, Outcome, Status, StepState};
 use owo_colors::OwoColorize;
 use store::{Pipeline, Step};
 use tokio::sync::mpsc;
@@ -207,9 +207,15 @@ impl<'a> Show<'a> {
             .steps(job.id, attempt)
             .await
             .map_err(Failure::unable)?;
-        let failed = steps
-            .into_iter()
-            .find(|step| step.state.status() == Status::Failure);
+        // What failed in the background failed alone.
+        let failed = match job.state.outcome() {
+            Some(Outcome::Failure(
+                model::Failure::Step { index, .. } | model::Failure::Silent { index, .. },
+            )) => steps.into_iter().find(|step| step.index == *index),
+            _ => steps
+                .into_iter()
+                .rfind(|step| step.state.status() == Status::Failure),
+        };
         let title = match &failed {
             Some(step) => format!("{}, step \"{}\":", clean(&job.name), clean(&step.name)),
             None => format!("{}:", clean(&job.name)),

@@ -1,7 +1,7 @@
 //! Orbs: their sources are read, and become scopes of their own.
 
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use crate::SourceFile;
@@ -59,12 +59,12 @@ impl<'i> Loader<'i> {
         }
     }
 
-    fn imports(&mut self, top: &Map, problems: &mut Problems) -> HashMap<Rc<str>, Orb> {
+    fn imports(&mut self, top: &Map, problems: &mut Problems) -> BTreeMap<Rc<str>, Orb> {
         let Some(Entry { key, value }) = top.get("orbs") else {
-            return HashMap::new();
+            return BTreeMap::new();
         };
         if value.is_null() {
-            return HashMap::new();
+            return BTreeMap::new();
         }
         let Some(map) = value.as_map() else {
             problems
@@ -73,7 +73,7 @@ impl<'i> Loader<'i> {
                     format!("`orbs` must be a map, not {}", value.describe()),
                 )
                 .help("write each as `name: namespace/orb@1.2.3`");
-            return HashMap::new();
+            return BTreeMap::new();
         };
         map.iter()
             .map(|entry| {

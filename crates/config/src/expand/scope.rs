@@ -1,7 +1,7 @@
 //! What names stand for: the commands, jobs, executors and orbs of a config, and of each orb.
 
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use crate::diagnostic::Problems;
@@ -16,7 +16,7 @@ pub(super) struct Scope {
     pub(super) commands: Definitions,
     pub(super) jobs: Definitions,
     pub(super) executors: Definitions,
-    pub(super) orbs: HashMap<Rc<str>, Orb>,
+    pub(super) orbs: BTreeMap<Rc<str>, Orb>,
 }
 
 /// An imported orb.

@@ -1,6 +1,6 @@
 //! What is defined and never used: told. What is wrong in it is told by `look`.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
 
 use crate::ErrorKind;
@@ -40,7 +40,10 @@ impl Expander<'_> {
             .values()
             .filter(|definition| !definition.used.get())
             .collect();
-        unused.sort_by_key(|definition| definition.key.region.line);
+        unused.sort_by_key(|definition| {
+            let region = definition.key.region;
+            (region.line, region.column)
+        });
         for definition in unused {
             self.problems.warning(
                 definition.key.region,
@@ -156,12 +159,12 @@ impl Expander<'_> {
         }
     }
 
-    fn tell_unused_orbs(&mut self, orbs: &HashMap<Rc<str>, Orb>) {
+    fn tell_unused_orbs(&mut self, orbs: &BTreeMap<Rc<str>, Orb>) {
         if self.problems.has_errors() {
             return;
         }
         let mut unused: Vec<_> = orbs.values().filter(|orb| !orb.used.get()).collect();
-        unused.sort_by_key(|orb| orb.key.region.line);
+        unused.sort_by_key(|orb| (orb.key.region.line, orb.key.region.column));
         for orb in unused {
             self.problems.warning(
                 orb.key.region,

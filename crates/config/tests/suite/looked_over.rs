@@ -417,3 +417,30 @@ fn more_than_is_looked_over() {
     let compiled = compile_one(with(&unused));
     assert!(compiled.plan.is_some(), "{}", told(&compiled));
 }
+
+#[test]
+fn the_order_of_what_is_told_does_not_depend_on_chance() {
+    let orb = One("commands: {b: {steps: [{run: {x: a}}]}, a: {steps: [{run: {y: a}}]}}");
+    let names = ["a", "b", "c", "d", "e"];
+    let orbs = names.map(|name| format!("{name}: acme/{name}@1.0.0"));
+    let commands = names.map(|name| format!("{name}: {{steps: [checkout]}}"));
+    let text = format!(
+        "version: 2.1\norbs: {{{}}}\ncommands: {{{}}}\njobs: {{build: {{machine: true, steps: [checkout]}}}}\n\
+         workflows: {{w: {{jobs: [build]}}}}",
+        orbs.join(", "),
+        commands.join(", ")
+    );
+    let config = [file("ci.yml", text)];
+    for orb_bodies in [false, true] {
+        let inputs = Inputs {
+            orbs: Some(&orb),
+            orb_bodies,
+            ..Inputs::default()
+        };
+        let first = compile(&config, &inputs);
+        assert!(first.diagnostics.len() > 5);
+        for _ in 0..10 {
+            assert_eq!(compile(&config, &inputs), first);
+        }
+    }
+}

@@ -156,8 +156,7 @@ impl Secrets {
             .store
             .secrets(&SecretOwner::Project(project.clone()))
             .await?;
-        let from_fork = trigger.pull_request.as_ref();
-        if from_fork.is_some_and(|pull_request| pull_request.from_fork) {
+        if trigger.is_from_fork() {
             if of_project.is_empty() && contexts.is_empty() {
                 return Ok(Grant::default());
             }

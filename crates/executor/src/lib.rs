@@ -43,6 +43,10 @@ pub struct Launch {
     pub environment: Vec<(String, String)>,
     /// What it may use at most.
     pub limits: Limits,
+    /// Whether its images are pulled as anybody may, where they name no account of their own: what it asks for
+    /// may be a stranger's wish, and this machine's user may be logged in to what strangers must not read.
+    #[serde(default)]
+    pub anonymous: bool,
 }
 
 impl fmt::Debug for Launch {

@@ -29,6 +29,17 @@ impl fmt::Debug for Credential {
     }
 }
 
+/// As whom an image is pulled.
+#[derive(Clone, Copy, Debug)]
+pub enum Puller<'a> {
+    /// As that account.
+    Account(&'a Credential),
+    /// As this machine's user is logged in by `docker login`, if they are.
+    ThisUser,
+    /// As anybody may.
+    Nobody,
+}
+
 /// What Docker calls its own registry in a user's configuration.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 /// How long a credential helper may take.

@@ -151,8 +151,12 @@ impl Files {
             file = plain;
         }
         let index = index(&file).map_err(|cause| {
+            // What reads it shows what it has read, which may be anything.
+            tracing::debug!(%cause, "not a tar archive");
             let path = path.display();
-            ImageError::Rejected(format!("`{path}` is no archive of images: {cause}"))
+            ImageError::Rejected(format!(
+                "`{path}` is neither an OCI layout nor what `docker save` writes"
+            ))
         })?;
         Ok(Self::Archive(path.to_owned(), file, index))
     }

@@ -30,7 +30,7 @@ mod unpack;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use credential::Credential;
+pub use credential::{Credential, Puller};
 pub use lock::share;
 pub use name::ImageName;
 pub use prune::{Keep, Pruned};

@@ -1,7 +1,7 @@
 //! Making room: images that nobody used for the longest time go first, and none that is in use.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
@@ -47,9 +47,10 @@ impl ImageStore {
         while index > 0 && taken(kept.iter().map(|(image, _)| image)) > most {
             index -= 1;
             let (image, record) = &kept[index];
-            if self.is_used(image)? {
+            // Held until its record is gone: nobody takes the image up in between.
+            let Some(_locks) = self.unused(image)? else {
                 continue;
-            }
+            };
             remove_tree(record).map_err(ImageError::io(record))?;
             pruned.images.push(image.name.clone());
             kept.remove(index);
@@ -71,22 +72,18 @@ impl ImageStore {
         Ok(pruned)
     }
 
-    /// Whether a layer of it is held by anybody.
-    fn is_used(&self, image: &Image) -> Result<bool, ImageError> {
-        for digits in image
-            .layers
-            .iter()
-            .filter_map(|layer| digits(&layer.diff_id))
-        {
+    /// The locks of those of its layers that nobody has a share in, unless it is used: who uses an image has a
+    /// share in each of its layers, and others may have one in those that they have in common.
+    fn unused(&self, image: &Image) -> Result<Option<Vec<File>>, ImageError> {
+        let mut locks = Vec::new();
+        for layer in &image.layers {
+            let Some(digits) = digits(&layer.diff_id) else {
+                continue;
+            };
             let path = self.lock(digits);
-            if if_free(lock::own(&path))
-                .map_err(ImageError::io(&path))?
-                .is_none()
-            {
-                return Ok(true);
-            }
+            locks.extend(if_free(lock::own(&path)).map_err(ImageError::io(&path))?);
         }
-        Ok(false)
+        Ok((image.layers.is_empty() || !locks.is_empty()).then_some(locks))
     }
 
     /// Removes a layer that nobody holds; tells what it took.
@@ -95,6 +92,12 @@ impl ImageStore {
         let Some(_lock) = if_free(lock::own(&path)).map_err(ImageError::io(&path))? else {
             return Ok(None);
         };
+        // An image of it may have come since the last look.
+        let records = self.records()?;
+        let mut layers = records.iter().flat_map(|(image, _)| &image.layers);
+        if layers.any(|layer| digits(&layer.diff_id) == Some(name)) {
+            return Ok(None);
+        }
         let bytes = fs::read_to_string(layer.join("bytes")).unwrap_or_default();
         let bytes = bytes.trim().parse().unwrap_or_default();
         // Its name goes at once, its files take their time.
@@ -111,10 +114,7 @@ impl ImageStore {
         for name in names(&self.settings.root.join("tmp"))? {
             let digits = name.strip_suffix(".part").unwrap_or(&name);
             let lock = self.lock(digits);
-            if if_free(lock::own(&lock))
-                .map_err(ImageError::io(&lock))?
-                .is_some()
-            {
+            if let Some(_lock) = if_free(lock::own(&lock)).map_err(ImageError::io(&lock))? {
                 let path = self.tmp(&name);
                 remove_tree(&path).map_err(ImageError::io(&path))?;
                 if !self.layer(digits).exists() {

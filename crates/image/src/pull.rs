@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -14,7 +15,7 @@ use crate::document::{self, Config, Descriptor, Manifest};
 use crate::lock::{self, if_free};
 use crate::registry::Registry;
 use crate::store::{Held, ImageStore, Layer, Origin, Place};
-use crate::{Credential, ImageError, ImageName, megabytes};
+use crate::{Credential, ImageError, ImageName, Keep, Puller, megabytes};
 
 /// How many layers are on their way at once.
 const LAYERS_AT_ONCE: usize = 3;
@@ -37,7 +38,7 @@ impl ImageStore {
     pub async fn provide(
         &self,
         name: &ImageName,
-        credential: Option<&Credential>,
+        puller: Puller<'_>,
         say: &(dyn Fn(&str) + Sync),
     ) -> Result<Held, ImageError> {
         if let Some(held) = self.find(name)? {
@@ -46,7 +47,7 @@ impl ImageStore {
         let _lock = self.turn(name, say).await?;
         match self.find(name)? {
             Some(held) => Ok(held),
-            None => self.pull_now(name, credential, say).await,
+            None => self.pull_now(name, puller, say).await,
         }
     }
 
@@ -57,11 +58,11 @@ impl ImageStore {
     pub async fn pull(
         &self,
         name: &ImageName,
-        credential: Option<&Credential>,
+        puller: Puller<'_>,
         say: &(dyn Fn(&str) + Sync),
     ) -> Result<Held, ImageError> {
         let _lock = self.turn(name, say).await?;
-        self.pull_now(name, credential, say).await
+        self.pull_now(name, puller, say).await
     }
 
     /// Waits until nobody else brings the image of that name.
@@ -84,17 +85,38 @@ impl ImageStore {
         }
     }
 
+    /// Pulls, and keeps the store to its limit whether or not that goes well. On a full disk it goes on once
+    /// nothing is left that nobody uses.
     async fn pull_now(
         &self,
         name: &ImageName,
-        credential: Option<&Credential>,
+        puller: Puller<'_>,
+        say: Say<'_>,
+    ) -> Result<Held, ImageError> {
+        let mut pulled = self.pull_once(name, puller, say).await;
+        if let Err(ImageError::Io { cause, .. }) = &pulled
+            && cause.kind() == io::ErrorKind::StorageFull
+        {
+            say("The disk is full: making room by removing images that are not in use");
+            self.make_room(Keep::Used).await;
+            pulled = self.pull_once(name, puller, say).await;
+        }
+        self.make_room(Keep::Limit).await;
+        pulled
+    }
+
+    async fn pull_once(
+        &self,
+        name: &ImageName,
+        puller: Puller<'_>,
         say: Say<'_>,
     ) -> Result<Held, ImageError> {
         say(&format!("Pulling image {}", name.given()));
         let started = Instant::now();
-        let found = match credential {
-            Some(given) => Some(given.clone()),
-            None => Credential::of_this_user(name.registry()).await,
+        let found = match puller {
+            Puller::Account(given) => Some(given.clone()),
+            Puller::ThisUser => Credential::of_this_user(name.registry()).await,
+            Puller::Nobody => None,
         };
         let auth = Credential::auth(found, name.registry());
         let registry = Registry::new(name, auth, &self.settings);
@@ -122,14 +144,13 @@ impl ImageStore {
             megabytes(held.image.bytes()),
             started.elapsed().as_secs_f64()
         ));
-        self.make_room().await;
         Ok(held)
     }
 
-    /// Keeps to the limit. What can't be removed now is tried again after the next pull.
-    pub(crate) async fn make_room(&self) {
+    /// Removes what need not stay. What can't be removed now is tried again after the next pull.
+    pub(crate) async fn make_room(&self, keep: Keep) {
         let store = self.clone();
-        let pruned = blocking(move || store.prune(crate::Keep::Limit)).await;
+        let pruned = blocking(move || store.prune(keep)).await;
         match pruned {
             Ok(pruned) if !pruned.images.is_empty() => {
                 tracing::info!(images = ?pruned.images, bytes = pruned.bytes, "images made room");

@@ -284,7 +284,15 @@ impl<'a> Registry<'a> {
         )]
         match error {
             OciDistributionError::UnauthorizedError { .. } => rejected("it is not for us"),
-            OciDistributionError::AuthenticationFailure(why) => rejected(why),
+            // The library says this for each answer but a good one: it may be the account that is wrong, or the
+            // server that is down for a moment.
+            OciDistributionError::AuthenticationFailure(why) => {
+                let why: String = why.trim().chars().take(200).collect();
+                Trouble {
+                    may_pass: true,
+                    ..rejected(&format!("it gives us no access: {why}"))
+                }
+            }
             OciDistributionError::RegistryError { envelope, .. } => {
                 let busy = envelope
                     .errors

@@ -305,13 +305,19 @@ impl Unpacking {
             at.push(part);
             folder = match self.look_up(&at) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    if kind_of(&folder, part.as_os_str())? == Some(FileType::CharacterDevice) {
-                        // Taken away just now, and there again.
+                    let was_taken =
+                        kind_of(&folder, part.as_os_str())? == Some(FileType::CharacterDevice);
+                    if was_taken {
+                        // Taken away just now, and there again, without what was in it.
                         rustix::fs::unlinkat(&folder, part.as_os_str(), AtFlags::empty())?;
                     }
                     rustix::fs::mkdirat(&folder, part.as_os_str(), Mode::from_raw_mode(0o755))
                         .map_err(|_| invalid("a link on its way leads nowhere"))?;
-                    self.look_up(&at)?
+                    let made = self.look_up(&at)?;
+                    if was_taken {
+                        make_opaque(&made)?;
+                    }
+                    made
                 }
                 found => found?,
             };

@@ -47,6 +47,14 @@ pub struct Trigger {
     pub delivery: Option<Delivery>,
 }
 
+impl Trigger {
+    /// Whether it is a pull request of a fork's: what its config asks for is anyone's wish.
+    pub fn is_from_fork(&self) -> bool {
+        let pull_request = self.pull_request.as_ref();
+        pull_request.is_some_and(|pull_request| pull_request.from_fork)
+    }
+}
+
 /// What a parameter of a pipeline is given.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]

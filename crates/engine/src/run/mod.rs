@@ -24,7 +24,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use executor::{CONTAINER_DIR, Executor, ExecutorError, JobDir, Launch, Place};
+use executor::{CONTAINER_DIR, Executor, ExecutorError, Exit, JobDir, Launch, Place};
 use futures_util::future::BoxFuture;
 use model::{
     AttemptKey, Failure, Fault, FaultKind, ImageSpec, JobEvent, JobSpec, Outcome, RunsIn, StepSpec,
@@ -484,7 +484,16 @@ impl Run<'_> {
                     message: "the job's output could not be written: no space is left on the disk of its folder".to_owned(),
                 }))
             }
-            Some(Stopping::Fault(_)) | None => Ending::Outcome(progress.outcome(exit?)),
+            Some(Stopping::Fault(_)) | None => {
+                // What the script itself has said of its end counts, though who runs it can't be asked: a job that
+                // has ended must not run again.
+                let said = || self.dir.exit_code().map(Exit::Code);
+                let exit = match exit {
+                    Err(error @ ExecutorError::Rejected(_)) => Err(error),
+                    exit => exit.or_else(|error| said().ok_or(error)),
+                };
+                Ending::Outcome(progress.outcome(exit?))
+            }
         })
     }
 
@@ -514,6 +523,8 @@ impl Run<'_> {
             limits: build.map_or(settings.limits, |build| {
                 resources::limits(build, settings.limits)
             }),
+            // Nor does a stranger's config get what `docker login` opens.
+            anonymous: self.claim.pipeline.trigger.is_from_fork(),
         })
     }
 

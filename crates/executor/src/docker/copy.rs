@@ -197,6 +197,9 @@ pub(super) async fn fetch_exit(
     Ok(())
 }
 
+/// How much of a background command's output is fetched, in bytes.
+const OUTPUT_LIMIT: u64 = 1 << 30;
+
 /// Appends to the files of commands in the background what they have in the container and not here.
 pub(super) async fn fetch_outputs(
     daemon: &Daemon,
@@ -242,7 +245,8 @@ fn append_rest(archive: impl Read, to: &Path) -> io::Result<()> {
         .open(to)?;
     let there = to.metadata()?.len();
     io::copy(&mut (&mut entry).take(there), &mut io::sink())?;
-    io::copy(&mut entry, &mut to)?;
+    // Of what nobody wants to read, no more than that: holes of a file count as well.
+    io::copy(&mut entry.take(OUTPUT_LIMIT.saturating_sub(there)), &mut to)?;
     Ok(())
 }
 

@@ -89,6 +89,10 @@ impl Creation {
             return Ok(Network::Own);
         }
         let (namespace, key) = (&self.shared.settings.namespace, self.dir.key());
+        if self.again {
+            // What an earlier try made is joined to each other, and can't be replaced one by one.
+            self.shared.remove_services(&self.daemon, &self.dir).await?;
+        }
         services::keep(&self.dir, namespace, &self.services)?;
         let body = spec::network(&self.launch, self.spec.image.clone(), self.daemon.maker)?;
         let name = spec::network_name(namespace, key);

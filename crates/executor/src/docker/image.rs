@@ -6,8 +6,7 @@ use bollard::auth::DockerCredentials;
 use bollard::errors::Error;
 use bollard::query_parameters::CreateImageOptionsBuilder;
 use futures_util::StreamExt;
-use image::Credential;
-use model::ImageSpec;
+use image::{Credential, Puller};
 use oci_spec::distribution::Reference;
 use tokio::time::{Instant, timeout};
 
@@ -15,7 +14,6 @@ use super::daemon::Daemon;
 use super::locks::Locks;
 use super::progress::{Progress, megabytes};
 use super::trouble::{self, Failure, Trouble};
-use crate::credentials::account;
 use crate::{ExecutorError, JobDir};
 
 /// An image that the daemon has.
@@ -94,7 +92,7 @@ impl Images {
     pub(super) async fn provide(
         &self,
         daemon: &Daemon,
-        (spec, name): (&ImageSpec, &ImageName),
+        (name, puller): (&ImageName, Puller<'_>),
         dir: &JobDir,
     ) -> Result<Image, Failure> {
         if let Some(image) = find(daemon, name).await? {
@@ -112,9 +110,10 @@ impl Images {
         }
         note(dir, &format!("Pulling image {}", name.given))?;
         let started = Instant::now();
-        let credentials = match account(spec) {
-            Some(account) => Some(account),
-            None => Credential::of_this_user(&name.registry).await,
+        let credentials = match puller {
+            Puller::Account(account) => Some(account.clone()),
+            Puller::ThisUser => Credential::of_this_user(&name.registry).await,
+            Puller::Nobody => None,
         };
         let credentials = credentials.map(|found| shown(found, &name.registry));
         let digest = pull(daemon, name, credentials, dir).await?;

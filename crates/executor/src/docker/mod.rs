@@ -50,6 +50,7 @@ use self::pump::Pumps;
 use self::services::Service;
 use self::trouble::{Failure, Trouble};
 use self::user::Identities;
+use crate::credentials::{account, puller};
 use crate::{Archive, Check, Executor, ExecutorError, Exit, JobDir, Launch, Place};
 
 /// How to reach a daemon, and how to use it.
@@ -290,9 +291,12 @@ impl DockerExecutor {
         let daemon = shared.daemon().await?.clone();
         let mut provided = Vec::with_capacity(images.len());
         for (spec, name) in images {
+            let account = account(spec);
+            let puller = puller(account.as_ref(), launch);
+            let image = shared.images.provide(&daemon, (name, puller), dir);
             provided.push(Service {
                 spec: (*spec).clone(),
-                image: shared.images.provide(&daemon, (spec, name), dir).await?,
+                image: image.await?,
             });
         }
         let services = provided.split_off(1);

@@ -360,7 +360,7 @@ fn log_config(files: Files, maker: Maker) -> HostConfigLogConfig {
 fn service_log(maker: Maker) -> HostConfigLogConfig {
     match maker {
         Maker::Docker => driver_of("local", &[("max-size", "4m"), ("max-file", "2")]),
-        Maker::Podman => driver_of("k8s-file", &[]),
+        Maker::Podman => driver_of("k8s-file", &[("max-size", "8m")]),
     }
 }
 
@@ -426,6 +426,7 @@ mod tests {
         };
         let launch = Launch {
             place: Place::Container(spec.clone()),
+            anonymous: false,
             services: Vec::new(),
             working_directory: "~/project".to_owned(),
             environment: environment

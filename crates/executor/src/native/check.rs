@@ -93,6 +93,7 @@ async fn trial(executor: &NativeExecutor, dir: &JobDir) -> Result<bool, Executor
         working_directory: "~/project".to_owned(),
         environment: Vec::new(),
         limits: Limits::default(),
+        anonymous: false,
     };
     executor.try_launch(dir, &launch).await?;
     let late = |_| ExecutorError::Unavailable {

@@ -43,7 +43,7 @@ use tokio::process::{Child, Command};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use crate::credentials::account;
+use crate::credentials::{account, puller};
 use crate::{Archive, Check, Executor, ExecutorError, Exit, JobDir, Launch, Limits, Place};
 use groups::Hierarchies;
 use holder::Holder;
@@ -97,7 +97,14 @@ impl NativeExecutor {
     }
 
     /// The job's image, pulled if it is not here.
-    async fn image(&self, dir: &JobDir, spec: &ImageSpec) -> Result<Held, ExecutorError> {
+    async fn image(
+        &self,
+        dir: &JobDir,
+        spec: &ImageSpec,
+        launch: &Launch,
+    ) -> Result<Held, ExecutorError> {
+        let account = account(spec);
+        let puller = puller(account.as_ref(), launch);
         let name = ImageName::parse(&spec.image)?;
         let say = |line: &str| {
             // The job tells at its start whether its log can be written.
@@ -105,10 +112,7 @@ impl NativeExecutor {
                 tracing::warn!(job = %dir.key(), %error, "the log of a job does not take how its image is pulled");
             }
         };
-        Ok(self
-            .images
-            .provide(&name, account(spec).as_ref(), &say)
-            .await?)
+        Ok(self.images.provide(&name, puller, &say).await?)
     }
 
     fn order(&self, dir: &JobDir, launch: &Launch, held: Option<&Held>) -> Order {
@@ -208,7 +212,7 @@ impl NativeExecutor {
     /// Starts the job; on an error something may be left.
     async fn start(&self, dir: &JobDir, launch: &Launch) -> Result<(), ExecutorError> {
         let held = match &launch.place {
-            Place::Container(spec) => Some(self.image(dir, spec).await?),
+            Place::Container(spec) => Some(self.image(dir, spec, launch).await?),
             Place::Machine => None,
         };
         let order = self.order(dir, launch, held.as_ref());
@@ -359,6 +363,7 @@ fn without_secrets(launch: &Launch) -> Launch {
         working_directory: launch.working_directory.clone(),
         environment: Vec::new(),
         limits: launch.limits,
+        anonymous: launch.anonymous,
     }
 }
 
@@ -548,6 +553,7 @@ mod tests {
             working_directory: "~/project".into(),
             environment: vec![("B".into(), "secret".into())],
             limits: Limits::default(),
+            anonymous: false,
         };
         let written = serde_json::to_string(&without_secrets(&launch)).unwrap();
         assert!(written.contains("acme/x"), "{written}");

@@ -194,6 +194,7 @@ impl World {
                 working_directory: "~/project".to_owned(),
                 environment: Vec::new(),
                 limits: Limits::default(),
+                anonymous: false,
             },
         }
     }

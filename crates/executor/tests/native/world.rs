@@ -98,6 +98,7 @@ pub fn launch() -> Launch {
         working_directory: "~/project".to_owned(),
         environment: Vec::new(),
         limits: Limits::default(),
+        anonymous: false,
     }
 }
 

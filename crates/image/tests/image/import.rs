@@ -94,7 +94,7 @@ fn what_is_no_image_is_told() {
     assert!(refused(empty.path()).contains("neither an OCI layout nor"));
     let text = empty.path().join("text");
     fs::write(&text, "hello").unwrap();
-    assert!(refused(&text).contains("no archive of images"));
+    assert!(refused(&text).contains("neither an OCI layout nor what `docker save` writes"));
 
     let nameless = tempfile::tempdir().unwrap();
     lay_out(nameless.path(), &image, "latest");

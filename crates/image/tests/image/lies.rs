@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use image::{Credential, ImageError, ImageName};
+use image::{Credential, ImageError, ImageName, Puller};
 
 use super::made::{Made, World, architecture, digest, is_root, layer, made, text};
 
@@ -267,7 +267,7 @@ async fn a_private_image_is_pulled_by_whom_it_is_given_to() {
     let name = ImageName::parse(&name).unwrap();
     world
         .store
-        .provide(&name, Some(&credential), &|_| {})
+        .provide(&name, Puller::Account(&credential), &|_| {})
         .await
         .unwrap();
 }

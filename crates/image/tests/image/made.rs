@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use image::{Held, ImageName, ImageStore, ImageStoreSettings};
+use image::{Held, ImageName, ImageStore, ImageStoreSettings, Puller};
 use oci_client::Reference;
 use oci_client::client::{Client, ClientConfig, ClientProtocol};
 use oci_client::secrets::RegistryAuth;
@@ -130,7 +130,7 @@ impl World {
     pub async fn provide(&self, name: &str) -> Result<Held, image::ImageError> {
         let name = ImageName::parse(name).unwrap();
         let say = |line: &str| self.said.lock().unwrap().push(line.to_owned());
-        let provided = self.store.provide(&name, None, &say);
+        let provided = self.store.provide(&name, Puller::ThisUser, &say);
         tokio::time::timeout(BOUND, provided).await.unwrap()
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ::image::{Image, ImageError, ImageName, ImageStore, Keep, Origin, megabytes};
+use ::image::{Image, ImageError, ImageName, ImageStore, Keep, Origin, Puller, megabytes};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
@@ -133,7 +133,7 @@ pub async fn run(
             let name = ImageName::parse(&args.name)?;
             // Told while it goes on, so by something that this can't lend out.
             let say = |line: &str| Output::new().say(clean(line));
-            let held = store.pull(&name, None, &say).await?;
+            let held = store.pull(&name, Puller::ThisUser, &say).await?;
             tell(&[held.image], json, out)?;
         }
         ImageCommand::Import(args) => {

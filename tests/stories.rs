@@ -40,6 +40,7 @@ mod stories {
     mod telemetry;
     mod terminal;
     mod tokens;
+    mod tools;
     mod turns;
     mod webhooks;
 }

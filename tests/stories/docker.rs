@@ -110,7 +110,7 @@ async fn an_image_that_does_not_exist_fails_its_job() {
 }
 
 /// Carries what is said to a port to the machine's daemon, for as long as the story lasts; where.
-async fn remote_docker() -> Option<String> {
+pub(super) async fn remote_docker() -> Option<String> {
     let host = std::env::var("DOCKER_HOST").unwrap_or("unix:///var/run/docker.sock".to_owned());
     let socket = host.strip_prefix("unix://")?.to_owned();
     let listener = TcpListener::bind("127.0.0.1:0")

@@ -100,6 +100,8 @@ jobs:
     steps:
       - attach_workspace: {at: .}
       - run: cat kept/file; ls /bin/busybox && rm /bin/ls
+      - run: circleci tests glob 'k*/f{a,i}le' | sed s/^/found:/; circleci-agent step halt
+      - run: exit 1
 workflows: {main: {jobs: [build, {next: {requires: [build]}}]}}
 ",
         ),
@@ -123,6 +125,7 @@ workflows: {main: {jobs: [build, {next: {requires: [build]}}]}}
             "readme",
             "kept",
             "/bin/busybox",
+            "found:kept/file",
         ] {
             assert!(told.contains(said), "{said}: {told}");
         }

@@ -13,6 +13,7 @@ mod progress;
 pub(crate) mod resources;
 mod script;
 mod silence;
+mod tool;
 
 use std::error::Error;
 use std::fs::Permissions;
@@ -736,6 +737,7 @@ fn lay_out_dir(dir: &JobDir, spec: &JobSpec, nonce: &Nonce) -> io::Result<()> {
     let script = script::generate(spec, nonce, CONTAINER_DIR);
     std::fs::write(dir.path().join("nonce"), nonce.to_string())?;
     write_readable(&dir.script(), &script.text)?;
+    tool::lay_out(&dir.io())?;
     for step in behind::steps(spec) {
         dir.make_output(step)?;
     }

@@ -13,6 +13,7 @@ use executor::UNHEARD;
 use model::{JobSpec, RunStep, StepAction, StepSpec, StepWhen};
 
 use super::silence;
+use super::tool::FOLDER;
 use crate::logs::Nonce;
 
 /// A generated script and the files beside it.
@@ -56,6 +57,10 @@ dir={dir}
 # process group of its own: what a step sends to its group (`kill 0`) is not for us.
 if [ -z "$BASH_VERSION" ] && command -v bash >/dev/null 2>&1; then exec bash --posix "$0"; fi
 [ -z "$BASH_VERSION" ] || set -m
+
+# What a step can ask of us (see `tool`) is found before all else.
+PATH=$dir/{FOLDER}${{PATH:+:$PATH}}
+export PATH
 
 # How it ended goes where there is room for it already: a job may fill the disk.
 note() {{ printf '%s\n' "$1" 1<>"$dir/exit"; }}
@@ -122,6 +127,8 @@ trap silence USR1
 begin() {{
   [ -z "$stopping" ] || leave
   early=
+  # A step may have asked that no other runs.
+  if [ -e "$dir/halt" ]; then say "skip;$1"; return 1; fi
   case $2/$failed in
     always/* | on_success/0 | on_fail/[!0]*) say "start;$1" ;;
     *) say "skip;$1"; return 1 ;;

@@ -51,6 +51,7 @@ fn write(spec: &JobSpec, dir: &Path) {
     let script = generate(spec, &nonce, dir.to_str().unwrap());
     std::fs::write(dir.join("steps.sh"), script.text).unwrap();
     std::fs::create_dir_all(dir.join("steps")).unwrap();
+    crate::run::tool::lay_out(dir).unwrap();
     for (index, command) in script.commands {
         std::fs::write(dir.join("steps").join(index.to_string()), command).unwrap();
     }
@@ -82,7 +83,7 @@ fn command(shell: &[&str], dir: &Path) -> Command {
 
 /// A search path on which there is no bash, made in `dir`.
 fn path_without_bash(dir: &Path) -> std::path::PathBuf {
-    let path = dir.join("bin");
+    let path = dir.join("path");
     std::fs::create_dir(&path).unwrap();
     for tool in ["cat", "cp", "dash", "busybox", "mkdir", "rm", "sh", "sleep"] {
         let found = ["/bin", "/usr/bin"].map(|folder| Path::new(folder).join(tool));
@@ -564,4 +565,48 @@ fn what_runs_in_the_background_ends_with_the_job() {
         assert!(std::time::Instant::now() < deadline, "it goes on");
         std::thread::yield_now();
     }
+}
+
+/// What those steps come to in each shell, and with which exit code.
+fn in_each_shell(steps: &[StepSpec], text: &str, code: i32) {
+    for shell in [&["bash"][..], &["dash"], &["busybox", "sh"]] {
+        if Command::new(shell[0]).arg("-c").arg(":").output().is_err() {
+            ::tests::skip(&format!("no {}", shell[0]));
+            continue;
+        }
+        let ran = run_with(shell, &job(steps.to_vec()));
+        assert_eq!(ran, (text.to_owned(), code), "{shell:?}");
+    }
+}
+
+#[test]
+fn after_a_step_that_halts_the_job_no_other_runs() {
+    for name in ["circleci-agent", "circleci", "popsicle"] {
+        let halt = format!("echo one; {name} step halt; echo two");
+        let mut steps = vec![
+            step(&halt),
+            step("echo no"),
+            step("echo no"),
+            checkout(None),
+        ];
+        steps[1].when = StepWhen::Always;
+        let expected = "<start;0>one\ntwo\n<end;0;0><skip;1><skip;2><skip;3>";
+        in_each_shell(&steps, expected, 0);
+    }
+}
+
+#[test]
+fn halting_does_not_make_a_failure_good() {
+    let mut steps = vec![
+        step("exit 3"),
+        step("circleci-agent step halt"),
+        step("echo no"),
+    ];
+    steps[1].when = StepWhen::OnFail;
+    steps[2].when = StepWhen::Always;
+    let expected = "<start;0><end;0;3><start;1><end;1;0><skip;2>";
+    in_each_shell(&steps, expected, 3);
+    let mut steps = vec![step("circleci step halt; exit 4"), step("echo no")];
+    steps[1].when = StepWhen::Always;
+    in_each_shell(&steps, "<start;0><end;0;4><skip;1>", 4);
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustix::mount::FsOpenFlags;
 use tokio::time::timeout;
 
-use super::NativeExecutor;
+use super::{NativeExecutor, seccomp};
 use crate::{Check, Executor, ExecutorError, Exit, JobDir, Launch, Limits, Place};
 
 /// How long the trial job may take.
@@ -59,8 +59,9 @@ pub(super) async fn check(executor: &NativeExecutor) -> Check {
         Ok(changeable) => Check {
             works: true,
             finding: format!(
-                "{}; {}",
+                "{}{}; {}",
                 describe(changeable, &executor.hierarchies.missing(), &kept_groups()),
+                describe_calls(seccomp::offered()),
                 describe_images(&accept_images())
             ),
             mend: mend(changeable),
@@ -133,6 +134,15 @@ fn describe(changeable: bool, missing: &[&str], groups: &[String]) -> String {
             "{view}; {limits}; jobs can open what this user's groups can: {}",
             groups.join(", ")
         ),
+    }
+}
+
+/// Nothing where all is well.
+fn describe_calls(filtered: bool) -> &'static str {
+    if filtered {
+        ""
+    } else {
+        "; jobs may make any system call (this kernel has no seccomp)"
     }
 }
 

@@ -14,12 +14,13 @@ use rustix::thread::{CapabilitySet, CapabilitySets};
 use super::groups::Doors;
 use super::mounts;
 use super::process::Process;
+use super::seccomp::Filter;
 use crate::CONTAINER_DIR;
 
 /// Docker's default capabilities but for two. `MKNOD` would give the machine's disks to the job, as
 /// there is no device filter here; `NET_RAW` would let it listen to the machine's network, which it
 /// shares.
-const KEPT: CapabilitySet = CapabilitySet::CHOWN
+pub(super) const KEPT: CapabilitySet = CapabilitySet::CHOWN
     .union(CapabilitySet::DAC_OVERRIDE)
     .union(CapabilitySet::FSETID)
     .union(CapabilitySet::FOWNER)
@@ -76,7 +77,7 @@ pub(super) struct User {
 }
 
 /// The steps, for [`Unconfined`].
-const STEPS: [&str; 9] = [
+const STEPS: [&str; 10] = [
     "start `/bin/sh`",
     "tie the job to its shim",
     "enter the job's control groups",
@@ -84,6 +85,7 @@ const STEPS: [&str; 9] = [
     "mask kernel files",
     "make kernel files read-only",
     "leave the server's groups",
+    "filter the job's system calls",
     "drop root's powers",
     "become the job's user",
 ];
@@ -121,7 +123,7 @@ impl Unconfined {
 }
 
 /// Makes the calling process, a child of `shim`, what a job may be: in its groups, with its `/proc`,
-/// without powers.
+/// without powers, and with no other system calls than `filter` lets through.
 ///
 /// In an image the job is `user`. A program there that is another's to whoever starts it, as `sudo` is, works:
 /// in images made for CI the user is not root and becomes it so. The powers that root has there are the same.
@@ -129,18 +131,22 @@ pub(super) fn confine(
     shim: &Process,
     doors: &Doors,
     user: Option<&User>,
+    filter: Option<&Filter>,
 ) -> Result<(), Unconfined> {
-    let steps: [&dyn Fn() -> io::Result<()>; 8] = [
+    let steps: [&dyn Fn() -> io::Result<()>; 9] = [
         &|| tie_to(shim),
         &|| doors.enter(),
         &mount_proc,
-        &|| MASKED.iter().try_for_each(|path| mask(Path::new(path))),
+        &mask_all,
         &|| {
             READ_ONLY
                 .iter()
                 .try_for_each(|path| make_read_only(Path::new(path)))
         },
         &|| drop_groups(user),
+        // Before the powers go: where `sudo` is to work, the kernel lets nobody do it without them. All that
+        // is left to do after it, a job may do as well.
+        &|| filter.map_or(Ok(()), Filter::apply),
         &drop_powers,
         &|| match user {
             // The tie is cut with a change of user.
@@ -176,6 +182,18 @@ fn mount_proc() -> io::Result<()> {
     mounts::mount("proc", aside, flags, "")?;
     rustix::mount::unmount("/proc", UnmountFlags::DETACH)?;
     Ok(rustix::mount::mount_move(aside, "/proc")?)
+}
+
+fn mask_all() -> io::Result<()> {
+    MASKED.iter().try_for_each(|path| mask(Path::new(path)))?;
+    // How hot each core is tells what others do on the machine. Few virtual machines have it.
+    let Ok(cores) = std::fs::read_dir("/sys/devices/system/cpu") else {
+        return Ok(());
+    };
+    for core in cores {
+        mask(&core?.path().join("thermal_throttle"))?;
+    }
+    Ok(())
 }
 
 fn mask(path: &Path) -> io::Result<()> {

@@ -99,7 +99,9 @@ impl Holder {
         let mut asked = HashSet::new();
         loop {
             for process in namespace.iter().flat_map(|namespace| members(namespace)) {
-                if asked.insert(process.pid()) {
+                // Asked between `fork` and `exec`, as a copy of its parent, it may have heard it as that: then
+                // it has another command line by now, and knows of nothing.
+                if asked.insert((process.pid(), process.command_line())) {
                     process.signal(Signal::TERM);
                 }
             }

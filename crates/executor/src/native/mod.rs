@@ -12,8 +12,8 @@
 //! where no group is made here, is this faster by a third. What it would save is little: [`root`],
 //! [`confine`] and [`groups`] are each a list of system calls.
 //!
-//! Known limits: the network is the machine's, there is no seccomp filter, a job of an ordinary user
-//! keeps that user's groups, and images are for root alone.
+//! Known limits: the network is the machine's, a job of an ordinary user keeps that user's groups, and
+//! images are for root alone.
 
 mod check;
 mod confine;
@@ -25,6 +25,7 @@ mod order;
 mod process;
 mod reach;
 mod root;
+mod seccomp;
 pub mod shim;
 
 use std::ffi::OsString;

@@ -1,13 +1,16 @@
 //! A process that may be another's by the time one looks: its number, and when it started.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+/// How many bytes of a command line are read.
+const COMMAND_LINE_LIMIT: u64 = 4096;
 
 /// A hold on one process: signals sent through it reach that one or none.
 #[derive(Debug)]
@@ -50,6 +53,16 @@ impl Process {
     pub(super) fn signal(&self, signal: Signal) {
         // The only failure is that it is gone, or is not ours, and then there is nothing to do.
         let _ = pidfd_send_signal(&self.handle, signal);
+    }
+
+    /// What it was started with, as far as it is there to be read: changes with `exec`.
+    pub(super) fn command_line(&self) -> Vec<u8> {
+        // The whole could be megabytes.
+        let mut line = Vec::new();
+        if let Ok(file) = fs::File::open(format!("/proc/{}/cmdline", self.pid)) {
+            let _ = file.take(COMMAND_LINE_LIMIT).read_to_end(&mut line);
+        }
+        line
     }
 
     /// The PID namespace that it lives in.

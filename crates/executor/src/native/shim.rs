@@ -27,12 +27,13 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::FdFlags;
 use rustix::thread::UnshareFlags;
 
-use super::confine::{Unconfined, User, confine};
+use super::confine::{KEPT, Unconfined, User, confine};
 use super::groups::Doors;
 use super::layers;
 use super::order::{Files, Inside, Order, Reply};
 use super::process::{Process, remember};
 use super::root::{self, HOME, View};
+use super::seccomp::{self, Filter};
 use crate::{CONTAINER_DIR, ExecutorError, Exit, JobDir, WORK_DIR_VARIABLE};
 
 /// Why a shim could not hold its job.
@@ -192,6 +193,11 @@ fn start(dir: &JobDir) -> Result<Held, ShimError> {
     let doors = Arc::new(order.groups.make());
     let record = Record::prepare(dir).map_err(ShimError::step("prepare the job's record"))?;
     let log = open_log(dir).map_err(ShimError::step("open the job's log"))?;
+    // The kernel says so in `/proc`, which the job's root has only later.
+    let filter = seccomp::offered().then(|| Filter::new(KEPT));
+    if filter.is_none() {
+        eprintln!("the job may make any system call: this machine's kernel filters none");
+    }
     let view = enter_namespaces()?;
     let hostname = hostname(dir);
     rustix::system::sethostname(hostname.as_bytes())
@@ -218,7 +224,7 @@ fn start(dir: &JobDir) -> Result<Held, ShimError> {
         .note_inside(&inside)
         .map_err(ShimError::step("write down what paths mean in the job"))?;
     let environment = environment(&order, variables, &inside, &hostname);
-    let init = spawn(&order, log, environment, Arc::clone(&doors), user)?;
+    let init = spawn(&order, log, environment, Arc::clone(&doors), user, filter)?;
     remember(&proc, init.id())
         .and_then(|text| record.note_init(&text))
         .map_err(ShimError::step("write down which process the job is"))?;
@@ -329,6 +335,7 @@ fn spawn(
     environment: Vec<(String, String)>,
     doors: Arc<Doors>,
     user: Option<User>,
+    filter: Option<Filter>,
 ) -> Result<Child, ShimError> {
     let shim = Process::open(std::process::id())
         .ok_or(io::Error::from(io::ErrorKind::NotFound))
@@ -346,7 +353,9 @@ fn spawn(
     // SAFETY: what must not be done after `fork` is to rely on other threads of the parent, whose
     // locks nobody would release in the child. The shim has no other thread; `start` has counted.
     unsafe {
-        command.pre_exec(move || confine(&shim, &doors, user.as_ref()).map_err(Unconfined::encode));
+        command.pre_exec(move || {
+            confine(&shim, &doors, user.as_ref(), filter.as_ref()).map_err(Unconfined::encode)
+        });
     }
     command.spawn().map_err(|cause| {
         let rejected = |why: &str| ShimError::Rejected(format!("the job's environment {why}"));

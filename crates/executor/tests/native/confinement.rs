@@ -1,6 +1,9 @@
 //! What a job is kept from.
 
+use std::path::Path;
+
 use executor::Exit;
+use tests::skip;
 
 use super::world::World;
 
@@ -47,6 +50,50 @@ async fn a_job_has_no_power_over_the_machine() {
         "NoNewPrivs:\t1",
     ];
     assert_eq!(said, expected, "{log}");
+}
+
+#[tokio::test]
+async fn a_job_makes_no_system_calls_that_docker_refuses() {
+    if !Path::new("/proc/sys/kernel/seccomp").exists() {
+        skip("this machine's kernel filters no system calls");
+        return;
+    }
+    let world = World::new();
+    // Neither root nor `unshare --user`, which any user may call elsewhere, gets past it.
+    let script = "
+        grep -e ^Seccomp: /proc/self/status
+        for what in --mount --user --net --pid; do
+            unshare $what true 2> /dev/null && echo unshared $what
+        done
+        sh -c 'grep ^Seccomp: /proc/self/status'
+    ";
+    let (exit, log) = world.run(script).await;
+    assert_eq!(exit, Exit::Code(0));
+    assert_eq!(log, "Seccomp:\t2\nSeccomp:\t2\n");
+}
+
+#[tokio::test]
+async fn what_jobs_do_every_day_goes_on_under_the_filter() {
+    let world = World::new();
+    // Each of those that this machine has.
+    let script = r#"
+        cd /tmp && set -e
+        has() { command -v "$1" > /dev/null; }
+        (sleep 0.01 &) ; echo a | cat | tr a b
+        mkdir -p a/b && ln -s b a/c && chmod 700 a && rm -r a
+        if has git; then git init -q r && git -C r status --short; fi
+        if has make; then printf 'all:\n\t@true\n' > Makefile && make -s; fi
+        if has gcc; then printf 'int main(void){return 0;}' > m.c && gcc m.c -o m && ./m; fi
+        if has python3; then
+            python3 -c 'import threading as t; h = t.Thread(target=print); h.start(); h.join()'
+        fi
+        if has node; then node -e 'setTimeout(() => {}, 1)'; fi
+        if has strace; then strace -o /dev/null true; fi
+        echo done
+    "#;
+    let (exit, log) = world.run(script).await;
+    assert_eq!(exit, Exit::Code(0), "{log}");
+    assert!(log.ends_with("done\n"), "{log}");
 }
 
 #[tokio::test]

@@ -285,6 +285,7 @@ async fn a_job_in_an_image_is_kept_from_the_machine() {
     assert!(log.contains("CapBnd:\t00000000a00405fb"), "{log}");
     // `sudo` works in images made for CI.
     assert!(log.contains("NoNewPrivs:\t0"), "{log}");
+    assert!(log.contains("Seccomp:\t2"), "{log}");
     for done in ["renamed", "triggered", "made", "mounted"] {
         assert!(!log.lines().any(|line| line == done), "{log}");
     }
@@ -304,6 +305,7 @@ async fn a_job_in_an_image_is_kept_from_the_machine() {
         .run_as("cat /proc/self/status; id", &user("circleci"))
         .await;
     assert!(log.contains("CapEff:\t0000000000000000"), "{log}");
+    assert!(log.contains("Seccomp:\t2"), "{log}");
     assert!(
         log.contains("Groups:\t\n") || log.contains("Groups:\t \n"),
         "{log}"

@@ -1,8 +1,11 @@
 //! Groups of which only one runs at a time: the workflows of a project that have one `concurrency` group,
-//! and the jobs of the whole server that have one `serial-group`.
+//! and the jobs of the whole server that have one `serial-group`. A group of jobs (`job-groups`) that has one
+//! takes its turn as a whole, from the first of its jobs that runs to the end of the last.
 //!
 //! What waits for its turn is queued as anything else is; it is not handed out. Those that wait come in the
 //! order in which they were queued.
+
+use std::collections::BTreeMap;
 
 use model::{
     CancelReason, JobEvent, JobState, PipelineId, Plan, Timestamp, Trigger, Turn, WorkflowSpec,
@@ -20,7 +23,8 @@ macro_rules! is_free {
            ON other.scope = own.scope AND other.group_name = own.group_name \
            AND other.turn = 'has' AND other.id <> own.id \
          WHERE own.pipeline_id = jobs.pipeline_id AND own.workflow = jobs.workflow \
-           AND own.job_name IN ('', jobs.job_name))"
+           AND (own.job_name IN ('', jobs.job_name) OR own.job_name LIKE '%/' \
+             AND own.job_name = substr(jobs.job_name, 1, length(own.job_name))))"
     };
 }
 pub(crate) use is_free;
@@ -92,15 +96,36 @@ pub(crate) async fn insert(
         if let Some(group) = group {
             insert_one(database, (pipeline, workflow, ""), group).await?;
         }
-        for job in &workflow.jobs {
-            let group = job.build().and_then(|build| build.serial_group.as_deref());
-            if let Some(group) = group {
-                let group = (everywhere.as_str(), group, false);
-                insert_one(database, (pipeline, workflow, &job.name), group).await?;
-            }
+        for (unit, group) in serial_units(workflow) {
+            let group = (everywhere.as_str(), group, false);
+            insert_one(database, (pipeline, workflow, unit), group).await?;
         }
     }
     Ok(())
+}
+
+/// What of a workflow takes turns in `serial-group`s: a job by its name, or all jobs of a group of jobs by
+/// what their names begin with, `deploy/`.
+fn serial_units(workflow: &WorkflowSpec) -> BTreeMap<&str, &str> {
+    let serial = workflow.jobs.iter().filter_map(|job| {
+        let group = job.build()?.serial_group.as_deref()?;
+        Some((job.name.as_str(), group))
+    });
+    let of_jobs: BTreeMap<&str, &str> = serial.collect();
+    let mut units = BTreeMap::new();
+    for (name, group) in &of_jobs {
+        let together = name.find('/').map(|at| &name[..=at]);
+        // All of a group of jobs have what the group has; others that are called alike may differ.
+        let is_one = |together: &str| {
+            let mut alike = of_jobs
+                .iter()
+                .filter(|(name, _)| name.starts_with(together));
+            alike.all(|(_, other)| other == group)
+        };
+        let unit = together.filter(|together| is_one(together));
+        units.insert(unit.unwrap_or(name), *group);
+    }
+    units
 }
 
 async fn insert_one(
@@ -139,7 +164,7 @@ pub(crate) async fn follow(
         let own = members
             .iter()
             .map(|member| &member.job)
-            .filter(|member| member.workflow == workflow && (job.is_empty() || member.name == job));
+            .filter(|member| member.workflow == workflow && is_of(&member.name, &job));
         let next = word(read(&stored).next(own.map(|job| &job.state)));
         if next != stored {
             sqlx::query("UPDATE turns SET turn = $2 WHERE id = $1")
@@ -150,6 +175,11 @@ pub(crate) async fn follow(
         }
     }
     Ok(())
+}
+
+/// Whether a job takes its turn under that name: the workflow's, its own, or that of its group.
+fn is_of(job: &str, unit: &str) -> bool {
+    unit.is_empty() || job == unit || unit.ends_with('/') && job.starts_with(unit)
 }
 
 /// A pipeline that can't be read is in nobody's way.

@@ -182,6 +182,45 @@ async fn jobs_of_a_serial_group_run_one_after_another_on_the_whole_server() {
 }
 
 #[tokio::test]
+async fn a_group_of_jobs_takes_its_turn_as_a_whole() {
+    let mut world = World::new().await;
+    let mut after = serial("ship/after");
+    after.requires = vec![model::Requirement::success_of("ship/first")];
+    let ship = plan(vec![
+        serial("ship/first"),
+        serial("ship/beside"),
+        after,
+        job("shipment", &[]),
+    ]);
+    let (first, _) = planned(&world.store, push("x"), &ship, 10).await;
+    let (second, _) = planned(&world.store, push("x"), &ship, 20).await;
+    let of = |job: &Job| (job.pipeline, job.name.clone());
+    let mut running = Vec::new();
+    while let Some(job) = next(&world.store, 30).await {
+        running.push(job);
+    }
+    let begun: Vec<_> = running.iter().map(of).collect();
+    let expected = [
+        (first.id, "ship/first"),
+        (first.id, "ship/beside"),
+        (first.id, "shipment"),
+        (second.id, "shipment"),
+    ];
+    assert_eq!(begun, expected.map(|(id, name)| (id, name.to_owned())));
+    for job in &running[..3] {
+        end(&world.store, job, Outcome::Success, 40).await;
+    }
+    world.crash().await;
+    // Between two jobs of the first group, none of the second comes.
+    let after = next(&world.store, 50).await.unwrap();
+    assert_eq!(of(&after), (first.id, "ship/after".to_owned()));
+    assert_eq!(next(&world.store, 51).await, None);
+    end(&world.store, &after, Outcome::Success, 60).await;
+    let then = next(&world.store, 70).await.unwrap();
+    assert_eq!(of(&then), (second.id, "ship/first".to_owned()));
+}
+
+#[tokio::test]
 async fn a_pull_request_of_a_fork_holds_up_nobody_but_itself() {
     let world = World::new().await;
     let store = &world.store;

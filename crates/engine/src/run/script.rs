@@ -252,8 +252,7 @@ fn behind_body(index: u32, run: &RunStep, job_shell: Option<&str>) -> String {
     format!(
         r#"  (
   # Caught, and so not ignored by the command; its end is waited for.
-  trap 'stopping=1' TERM INT
-  trap : USR1
+  trap : TERM INT USR1
   behind=
   exec 7>>"$dir/out.{index}" 8>&1 >/dev/null 2>&1
 {tries}  say "end;{index};$code" >&8
